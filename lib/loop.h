@@ -3,7 +3,7 @@
 #define LOOP_H
 
 #include <poll.h>
-#include <stdarg.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -86,10 +86,21 @@ struct conn {
 	const char *why;		/* of conn_close(), for the log */
 	uint64_t bytes_in, bytes_out;
 	struct ip peer, local;
+	uint64_t moved;			/* bytes eaten and produced: has a hook made progress? */
 	int fd;
 	int peer_port;
+	int listener;			/* the program's: the row of its table it came in by */
+	int polled;			/* its place in the turn's poll array, -1: none */
 	uint32_t born;			/* turn of its birth: not looked at in that turn */
-	unsigned char up, held, working, again, eof, closing, expired, linger, dead;
+	unsigned char up;		/* the transport is up and start() has been called */
+	unsigned char held;		/* conn_hold() */
+	unsigned char working;		/* conn_work() */
+	unsigned char again;		/* look at it next turn without waiting for an event */
+	unsigned char blocked;		/* the last write did not take all */
+	unsigned char eof;		/* the peer has closed its side */
+	unsigned char closing;		/* 1: flush, then close; 2: waiting for the peer's last bytes */
+	unsigned char expired;		/* the expire hook has been called */
+	unsigned char dead;		/* to be freed at the end of the turn */
 };
 
 /* Memory of the loop, owned by the caller for good: n connections, 2n buffers, n pollfds. */
