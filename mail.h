@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "lib/addr.h"
 #include "lib/ip.h"
@@ -13,7 +14,8 @@
 #include "lib/sasl.h"
 #include "lib/scram.h"
 
-/* Results of whatever can fail for now or for good. */
+/* Results of whatever can fail for now or for good. (access(2), not used here, has an R_OK too.) */
+#undef R_OK
 enum res { R_OK, R_AGAIN, R_TEMP, R_PERM };
 
 /* ---- config.h: the types of its tables ---- */
@@ -73,7 +75,11 @@ int user_valid(const char *name, size_t n);
  * Cheap when nothing has changed. */
 int user_load(void);
 
-/* The account in a slot; NULL: none there. */
+/* For commands, under the lock of users.lock: give an account (new or not) a verifier, or with NULL
+ * remove it. The file is replaced as a whole: 0, or -1 with errno and the old one is there. */
+int user_write(const char *name, const char *verifier);
+
+/* The account in a slot, also one that is gone; NULL: none there. */
 const struct user *user_at(int slot);
 
 /* The slot of a name, -1: none. */
@@ -207,7 +213,7 @@ extern const size_t store_memory;
 /* ---- box.c: mailboxes ---- */
 
 /* A maildrop: the mailbox as one POP3 session sees it. */
-enum drop { DROP_READY, DROP_AGAIN, DROP_INUSE, DROP_TEMP };
+enum drop_res { DROP_READY, DROP_AGAIN, DROP_INUSE, DROP_TEMP };
 
 struct drop {
 	int user;			/* slot of the account; -1: closed */
@@ -232,10 +238,10 @@ struct drop_msg {
 
 /* Open the maildrop of an account. DROP_AGAIN: call drop_work until it says otherwise; DROP_INUSE: another session
  * has it; DROP_TEMP: trouble (logged). */
-enum drop drop_open(struct drop *d, int user);
+enum drop_res drop_open(struct drop *d, int user);
 
 /* A slice of opening or of committing. */
-enum drop drop_work(struct drop *d);
+enum drop_res drop_work(struct drop *d);
 
 /* Message i (from 0): 0, or -1 on trouble. */
 int drop_msg(struct drop *d, uint32_t i, struct drop_msg *m);
@@ -255,14 +261,16 @@ void drop_reset(struct drop *d);
 
 /* QUIT: remove what is marked. As drop_open; DROP_READY: it is on the disk, and the drop is closed. After
  * DROP_TEMP nothing was removed. */
-enum drop drop_commit(struct drop *d);
+enum drop_res drop_commit(struct drop *d);
 
 /* Let go without deleting anything. */
 void drop_close(struct drop *d);
 
-/* ---- admin.c: the commands; returns the exit code ---- */
+/* ---- admin.c: the commands ---- */
 
-int admin_run(int argc, char **argv);
+/* Run the command argv[0] (argv[1] and so on are its arguments) on the store `dir`, which need not
+ * exist. Returns the exit code, of sysexits(3). */
+int admin_run(int argc, char **argv, const char *dir);
 
 #ifndef CONFIG
 #define CONFIG "config.h"
