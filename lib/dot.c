@@ -1,0 +1,81 @@
+/* See LICENSE file for copyright and licence details. */
+/*
+ * The body of DATA, RFC 5321 4.1.1.4 and 4.5.2: only CR LF . CR LF ends it. Within a line everything
+ * up to the next CR is copied at once; the bytes around a line end go through the table of dot.h.
+ */
+#include <string.h>
+
+#include "dot.h"
+
+void
+dot_init(struct dot *d)
+{
+	d->s = DOT_BOL;
+	d->bad = 0;
+}
+
+/* The part of a line that is at hand: its length. A bare LF changes nothing but `bad`. */
+static size_t
+text(struct dot *d, char *out, size_t *o, const char *in, size_t n)
+{
+	const char *cr;
+
+	cr = memchr(in, '\r', n);
+	if (cr)
+		n = (size_t)(cr - in);
+	if (!d->bad && memchr(in, '\n', n))
+		d->bad = 1;
+	if (!d->bad) {
+		memmove(out + *o, in, n);
+		*o += n;
+	}
+	return n;
+}
+
+/* One byte in a state other than TEXT and END: the next state; 1 in *emit when it is text. */
+static enum dot_state
+step(struct dot *d, char ch, int *emit)
+{
+	enum dot_state s;
+
+	s = d->s;
+	*emit = 0;
+	if (ch == '\r') {
+		d->bad |= s == DOT_CR || s == DOT_DOTCR;
+		return s == DOT_DOT ? DOT_DOTCR : DOT_CR;
+	}
+	if (ch == '\n') {
+		if (s == DOT_DOTCR)
+			return DOT_END;
+		*emit = s == DOT_CR;
+		d->bad |= s != DOT_CR;
+		return s == DOT_CR ? DOT_BOL : DOT_TEXT;
+	}
+	if (ch == '.' && s == DOT_BOL)
+		return DOT_DOT;
+	*emit = 1;
+	d->bad |= s == DOT_CR || s == DOT_DOTCR;
+	return DOT_TEXT;
+}
+
+size_t
+dot_feed(struct dot *d, char *out, const char *in, size_t *n)
+{
+	size_t i, o;
+	int emit;
+
+	i = o = 0;
+	while (i < *n && d->s != DOT_END) {
+		if (d->s == DOT_TEXT) {
+			i += text(d, out, &o, in + i, *n - i);
+			if (i == *n)
+				break;
+		}
+		d->s = step(d, in[i], &emit);
+		if (emit && !d->bad)
+			out[o++] = in[i];
+		i++;
+	}
+	*n = i;
+	return o;
+}
