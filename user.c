@@ -671,10 +671,20 @@ check_loops(int row)
 }
 
 void
+user_check_passwords(void)
+{
+	if (password_rounds < SCRAM_MIN_ITER || password_rounds > SCRAM_MAX_ITER)
+		die(EX_CONFIG, "config.h: password_rounds is %d to %d", SCRAM_MIN_ITER, SCRAM_MAX_ITER);
+	if (password_min < 1 || password_min >= SASL_PASSWORD)
+		die(EX_CONFIG, "config.h: password_min is 1 to %d", SASL_PASSWORD - 1);
+}
+
+void
 user_check(void)
 {
 	int i;
 
+	user_check_passwords();
 	check_domains();
 	for (i = 0; i < NALIASES; i++)
 		check_from(i);
