@@ -106,14 +106,13 @@ code_of(int e)
 static int
 is_empty(void)
 {
-	struct dirent *d;
 	DIR *dir;
 	int n = 0;
 
 	dir = opendir(".");
 	if (!dir)
 		return 0;
-	while ((d = readdir(dir)))
+	while (readdir(dir))
 		n++;
 	(void)closedir(dir);	/* only read from */
 	return n <= 2;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/addr.h"
+#include "lib/fs.h"
 #include "lib/ip.h"
 #include "lib/loop.h"
 #include "lib/mbox.h"
@@ -111,6 +112,9 @@ int user_may_send(int slot, const struct addr *a);
 /* Start: check aliases[] for loops, bad names, dead ends; die() with table and row. */
 void user_check(void);
 
+/* The same for what config.h says of passwords; user_check does it too. */
+void user_check_passwords(void);
+
 /* ---- guard.c: is this peer welcome? Logins and what failed ones cost ---- */
 
 struct login {
@@ -210,22 +214,109 @@ int store_checkpoint(void);
 
 extern const size_t store_memory;
 
-/* ---- box.c: mailboxes ---- */
+/* ---- box.c: mailboxes, one for each slot of user.c ---- */
 
-/* A maildrop: the mailbox as one POP3 session sees it. */
+/* A letter at rest in a file in queue format: spool/tmp, spool/queue or a record of the journal. */
+struct mail {
+	char id[ID_TEXT];
+	int fd;			/* the caller's */
+	off_t at;		/* of its envelope in the file */
+	off_t text;
+	off_t end;
+};
+
+/*
+ * What a mailbox gets for a letter, piece by piece: From_ line, trace fields, quoted text, blank
+ * line. The same letter and account always give the same bytes: that is how recovery finds them.
+ */
+struct emit {
+	const struct mail *m;
+	int user;
+	enum { E_HEAD, E_TEXT, E_END, E_DONE } stage;
+	off_t at;
+	struct mbox_quote q;
+};
+void emit_init(struct emit *e, const struct mail *m, int user);
+/* The next piece in a static buffer: its length, 0: all said, -1: the letter cannot be read. */
+ssize_t emit_next(struct emit *e, const char **p);
+
+/* An append under way. */
+struct append {
+	struct emit e;
+	int user;
+	off_t start;		/* the mailbox ended here */
+	off_t at;
+};
+
+/* Both: R_OK: it is in the mailbox (not synced); R_AGAIN: call append_step again; R_TEMP: locked or no
+ * space or I/O error (logged but for locks), nothing is changed; R_PERM: no such account. */
+enum res append_begin(struct append *a, int user, const struct mail *m);
+enum res append_step(struct append *a, int64_t until);
+
+/* mail/NAME of an account. */
+enum { PATH_TEXT = 64 };
+char *box_path(char dst[PATH_TEXT], int user);
+
+/* Octets in the mailbox now. */
+uint64_t box_size(int user);
+
+/* What the journal notes about a mailbox before it is first appended to: all before it is synced. */
+struct note {
+	uint64_t ino, size;	/* both 0: there is no file */
+};
+/* 1: a note is needed, *n is it; 0: there is one in the journal already (box_noted was called). */
+int box_note(int user, struct note *n);
+void box_noted(int user);
+
+/* Sync what was appended: one mailbox, or all; then notes are void. 0, or -1 (logged). */
+int box_sync(int user);
+int box_syncall(void);
+
+/* How many mailboxes have unsynced appends. */
+int box_dirty(void);
+
+/* Recovery: cut the mailbox at size, durably; 0 or -1. */
+int box_cut(int user, off_t size);
+
+/* Now and then: appends of programs that had waited for a lock on a mailbox we replaced. */
+void box_tick(void);
+
+/* Remove what an interrupted rewrite left. At start, before anything else. */
+void box_init(void);
+
+/* For drop.c. The open mailbox: its descriptor, or -1 with errno; `make`: create it. */
+int box_open(int user, int make);
+/* Take or give back our lock on it; uses of it add up. 0; -1: another program has it (EAGAIN). */
+int box_lock(int user);
+void box_unlock(int user);
+/* A POP3 session begins: 0, or -1 if there is one. */
+int box_claim(int user);
+void box_disclaim(int user);
+/* Has nobody but us changed the file since `indexed` (by appending)? And: it is indexed as of st. */
+int box_ours(int user, const struct stamp *indexed, const struct stamp *st);
+void box_indexed(int user, const struct stamp *st);
+/* fd, renamed over the mailbox and synced, is the mailbox now; the lock on the old one is let go. */
+void box_replace(int user, int fd);
+
+extern const size_t box_memory;
+
+/* ---- drop.c: the maildrop, a mailbox as one POP3 session sees it ---- */
+
 enum drop_res { DROP_READY, DROP_AGAIN, DROP_INUSE, DROP_TEMP };
 
 struct drop {
-	int user;			/* slot of the account; -1: closed */
+	int user;			/* slot of the account */
 	int fd;				/* the mailbox, -1: it does not exist (empty) */
 	int index;			/* the index file */
+	enum { D_CLOSED, D_WAIT, D_SCAN, D_OPEN, D_VERIFY, D_COPY } state;
 	uint32_t n;			/* messages */
 	uint32_t nmarked;
+	uint32_t first;			/* no message before this one is marked */
+	uint32_t epoch;			/* marks of other epochs do not count */
 	uint64_t octets;		/* of all messages */
 	uint64_t marked_octets;
-	uint32_t epoch;			/* marks with another epoch do not count */
-	int state;
-	uint64_t own[8];		/* box.c's */
+	uint64_t covered;		/* bytes of the mailbox that the index knows */
+	struct stamp stamp;		/* of the mailbox when that was so */
 	struct job *job;		/* slices of work under way */
 };
 
@@ -236,8 +327,8 @@ struct drop_msg {
 	uint32_t pad;
 };
 
-/* Open the maildrop of an account. DROP_AGAIN: call drop_work until it says otherwise; DROP_INUSE: another session
- * has it; DROP_TEMP: trouble (logged). */
+/* Open the maildrop of an account. DROP_AGAIN: call drop_work until it says otherwise; DROP_INUSE:
+ * another session or program has it; DROP_TEMP: trouble (logged). A drop is empty memory at first. */
 enum drop_res drop_open(struct drop *d, int user);
 
 /* A slice of opening or of committing. */
@@ -246,7 +337,7 @@ enum drop_res drop_work(struct drop *d);
 /* Message i (from 0): 0, or -1 on trouble. */
 int drop_msg(struct drop *d, uint32_t i, struct drop_msg *m);
 
-/* Is the message still where the index says (has no foreign program changed the mailbox)? 0 or -1. */
+/* Is the message still what the index says (has a foreign program changed it)? 0 or -1. */
 int drop_check(struct drop *d, const struct drop_msg *m);
 
 /* Bytes of the mailbox at an offset, as pread. */
@@ -259,12 +350,14 @@ int drop_marked(const struct drop *d, const struct drop_msg *m);
 int drop_mark(struct drop *d, uint32_t i);
 void drop_reset(struct drop *d);
 
-/* QUIT: remove what is marked. As drop_open; DROP_READY: it is on the disk, and the drop is closed. After
- * DROP_TEMP nothing was removed. */
+/* QUIT: remove what is marked. As drop_open; DROP_READY: it is on the disk; DROP_TEMP: nothing was
+ * removed. After both the drop is closed. */
 enum drop_res drop_commit(struct drop *d);
 
-/* Let go without deleting anything. */
+/* Let go without deleting anything; harmless on one that is closed. */
 void drop_close(struct drop *d);
+
+extern const size_t drop_memory;
 
 /* ---- admin.c: the commands ---- */
 
