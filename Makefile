@@ -1,26 +1,128 @@
-# maild: make, make run, make test. Settings of the program are in config.h, those of the build here.
+# maild: make, make run, make test. The program's settings are in config.h, the build's here.
 .POSIX:
 
 CC = musl-gcc
 PREFIX = /usr/local
-# A BearSSL built elsewhere: make BEARSSL=DIR with DIR/inc and DIR/build/libbearssl.a (its own layout)
+# A BearSSL built elsewhere: make BEARSSL=DIR, with DIR/inc and DIR/build/libbearssl.a
 BEARSSL =
+# Variants side by side: make CONFIG=other.h OUT=build/other BIN=build/other/maild
 CONFIG = config.h
-VECTORS = ../shared/vectors
-CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prototypes \
-	-Wmissing-prototypes -Wvla -Os -g -fstack-protector-strong
-LDFLAGS = -static -Wl,-z,relro,-z,now
 OUT = build
 BIN = maild
+# What the tests read that was made by others
+VECTORS = ../shared/vectors
+# Seconds for each target of make fuzz
+SECONDS = 60
+# musl has these on board; CC=cc LDFLAGS= makes an ordinary dynamic program
+LDFLAGS = -static -Wl,-z,relro,-z,now
+CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prototypes \
+	-Wmissing-prototypes -Wvla -Os -g -fstack-protector-strong
 
-ROOMS = mail.c smtp.c pop3.c guard.c user.c box.c store.c tls.c admin.c
-LIB = lib/addr.c lib/dot.c lib/fs.c lib/ip.c lib/journal.c lib/log.c lib/loop.c lib/mbox.c \
+OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
+	$(OUT)/drop.o $(OUT)/store.o $(OUT)/tls.o $(OUT)/admin.o $(OUT)/addr.o $(OUT)/compat.o \
+	$(OUT)/dot.o $(OUT)/fs.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o $(OUT)/loop.o \
+	$(OUT)/mbox.o $(OUT)/pem.o $(OUT)/sasl.o $(OUT)/scram.o $(OUT)/text.o $(OUT)/x509.o
+SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c tls.c admin.c lib/addr.c \
+	lib/compat.c lib/dot.c lib/fs.c lib/ip.c lib/journal.c lib/log.c lib/loop.c lib/mbox.c \
 	lib/pem.c lib/sasl.c lib/scram.c lib/text.c lib/x509.c
 HDR = mail.h $(CONFIG) lib/addr.h lib/dot.h lib/fs.h lib/ip.h lib/journal.h lib/log.h lib/loop.h \
 	lib/mbox.h lib/pem.h lib/sasl.h lib/scram.h lib/text.h lib/x509.h
 
+# BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
+INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
+	-idirafter /usr/include -idirafter /usr/include/$$($(CC) -dumpmachine)
+COMPILE = $(CC) $(CFLAGS) -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 \
+	-DCONFIG='"$(CONFIG)"' -ffunction-sections -fdata-sections \
+	$(INCLUDE) -c -o $@
+# The distribution's archive in full: musl-gcc has a library path of its own.
+LIBRARY = $$(if [ "$(BEARSSL)" ]; then echo "$(BEARSSL)/build/libbearssl.a"; \
+	else cc -print-file-name=libbearssl.a; fi)
+
 all: $(BIN)
 
-$(BIN): $(ROOMS) $(LIB) $(HDR) test/build
-	CC="$(CC)" CFLAGS="$(CFLAGS)" LDFLAGS="$(LDFLAGS)" BEARSSL="$(BEARSSL)" CONFIG="$(CONFIG)" \
-		sh test/build $@ $(ROOMS) $(LIB)
+$(BIN): $(OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections -o $@ $(OBJ) $(LIBRARY)
+
+$(OBJ): $(HDR) $(OUT)/.made Makefile
+$(OUT)/.made:
+	mkdir -p $(OUT)
+	: >$@
+
+$(OUT)/mail.o: mail.c; $(COMPILE) mail.c
+$(OUT)/smtp.o: smtp.c; $(COMPILE) smtp.c
+$(OUT)/pop3.o: pop3.c; $(COMPILE) pop3.c
+$(OUT)/guard.o: guard.c; $(COMPILE) guard.c
+$(OUT)/user.o: user.c; $(COMPILE) user.c
+$(OUT)/box.o: box.c; $(COMPILE) box.c
+$(OUT)/drop.o: drop.c; $(COMPILE) drop.c
+$(OUT)/store.o: store.c; $(COMPILE) store.c
+$(OUT)/tls.o: tls.c; $(COMPILE) tls.c
+$(OUT)/admin.o: admin.c; $(COMPILE) admin.c
+$(OUT)/addr.o: lib/addr.c; $(COMPILE) lib/addr.c
+$(OUT)/compat.o: lib/compat.c; $(COMPILE) lib/compat.c
+$(OUT)/dot.o: lib/dot.c; $(COMPILE) lib/dot.c
+$(OUT)/fs.o: lib/fs.c; $(COMPILE) lib/fs.c
+$(OUT)/ip.o: lib/ip.c; $(COMPILE) lib/ip.c
+$(OUT)/journal.o: lib/journal.c; $(COMPILE) lib/journal.c
+$(OUT)/log.o: lib/log.c; $(COMPILE) lib/log.c
+$(OUT)/loop.o: lib/loop.c; $(COMPILE) lib/loop.c
+$(OUT)/mbox.o: lib/mbox.c; $(COMPILE) lib/mbox.c
+$(OUT)/pem.o: lib/pem.c; $(COMPILE) lib/pem.c
+$(OUT)/sasl.o: lib/sasl.c; $(COMPILE) lib/sasl.c
+$(OUT)/scram.o: lib/scram.c; $(COMPILE) lib/scram.c
+$(OUT)/text.o: lib/text.c; $(COMPILE) lib/text.c
+$(OUT)/x509.o: lib/x509.c; $(COMPILE) lib/x509.c
+
+# Try it: a server on this machine alone, and what to type to send and read a first mail.
+run:
+	CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/tryout
+
+test:
+	CC="$(CC)" BEARSSL="$(BEARSSL)" VECTORS="$(VECTORS)" sh test/run
+
+interop:
+	CC="$(CC)" BEARSSL="$(BEARSSL)" VECTORS="$(VECTORS)" sh test/interop/run
+
+crash:
+	CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/crash/run
+
+bench:
+	CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/bench/run
+
+fuzz:
+	BEARSSL="$(BEARSSL)" VECTORS="$(VECTORS)" sh test/fuzz/run $(SECONDS)
+
+# All memory is in data and bss (nothing is allocated), so their sum is the bound; the stack comes to
+# it, and pages of files that are mapped (the index of an open mailbox), which the kernel may drop.
+size: $(BIN)
+	@size $(BIN)
+	@strip -o $(OUT)/stripped $(BIN) && wc -c <$(OUT)/stripped | sed 's/$$/ bytes stripped/'
+	@size $(BIN) | awk 'NR == 2 { print $$2 + $$3 " bytes of memory at most, of which:" }'
+	@nm -S --size-sort -r -t d $(BIN) | awk '$$3 ~ /[bBdD]/ && n++ < 12 { print "\t" $$2 + 0, $$4 }'
+
+install: $(BIN)
+	mkdir -p $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8
+	cp -f $(BIN) $(DESTDIR)$(PREFIX)/sbin/maild
+	strip $(DESTDIR)$(PREFIX)/sbin/maild
+	chmod 755 $(DESTDIR)$(PREFIX)/sbin/maild
+	cp -f maild.8 $(DESTDIR)$(PREFIX)/share/man/man8/maild.8
+	chmod 644 $(DESTDIR)$(PREFIX)/share/man/man8/maild.8
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/maild $(DESTDIR)$(PREFIX)/share/man/man8/maild.8
+
+lint:
+	sh test/need cppcheck clang-tidy
+	cppcheck -q --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --error-exitcode=1 $(SRC)
+	clang-tidy --quiet --warnings-as-errors='*' $(SRC) -- -std=c11 -D_POSIX_C_SOURCE=200809L \
+		-D_FILE_OFFSET_BITS=64 \
+		-isystem $(BEARSSL)/inc -isystem /usr/include/bearssl
+
+clean:
+	rm -rf $(OUT) $(BIN)
+
+dist:
+	git archive --format=tar --prefix=maild/ HEAD | gzip -9 >maild.tar.gz
+
+.PHONY: all run test interop crash bench fuzz size install uninstall lint clean dist
