@@ -1,0 +1,39 @@
+/* X.509 certificates (RFC 5280): what we must know of one, and making one that signs itself. */
+#ifndef X509_H
+#define X509_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <bearssl_ec.h>
+
+enum {
+	X509_MAX = 1200,	/* room for a certificate of ours */
+	X509_NAMES = 2		/* names in it, at most */
+};
+
+/* What a certificate says; pointers go into its DER. */
+struct x509_info {
+	int64_t not_before, not_after;	/* seconds since 1970, UTC */
+	int kind;			/* BR_KEYTYPE_RSA, BR_KEYTYPE_EC, or 0: something else */
+	int curve;			/* of an EC key: BR_EC_secp256r1 and so on, 0: something else */
+	const unsigned char *pub;	/* the point, or the modulus without leading zeros */
+	size_t npub;
+};
+
+/* Look into a certificate that fills der[0..n) exactly: 0, or -1 if it is none. */
+int x509_info(struct x509_info *i, const unsigned char *der, size_t n);
+
+struct x509_self {
+	const char *const *name;	/* DNS names; the first is the subject too */
+	size_t nname;
+	int64_t from, until;		/* validity */
+	unsigned char serial[16];	/* random; two bits are changed to make it a proper number */
+	const br_ec_private_key *key;	/* on P-256 */
+};
+
+/* A certificate for a TLS server, signed with its own key (ECDSA, SHA-256): its length, or 0 if a name
+ * is too long or the key is not one. */
+size_t x509_self(unsigned char dst[X509_MAX], const struct x509_self *s);
+
+#endif
