@@ -1,8 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Mailbox addresses of the SMTP envelope: RFC 5321 4.1.2 and 4.1.3 to the letter, nothing of what only
- * message headers allow (comments, folding, obsolete forms). Each function that takes text at the
- * start of p[0..n) returns how many bytes it took, 0 when there is no such thing.
+ * Mailbox addresses of the SMTP envelope: RFC 5321 4.1.2 and 4.1.3 to the letter, nothing of what
+ * only message headers allow (comments, folding, obsolete forms). Each function that takes text at
+ * the start of p[0..n) returns how many bytes it took, 0 when there is no such thing.
  */
 #include <string.h>
 

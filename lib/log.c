@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * The log: one line an event on stderr, "TIME ID VERB key=value ...". A line is one write(2), so that
- * lines of several processes do not mix. Nothing can be done when it fails, so nothing is.
+ * The log: one line an event on stderr, "TIME ID VERB key=value ...". A line is one write(2), so
+ * that lines of several processes do not mix. Nothing can be done when it fails, so nothing is.
  */
 #include <errno.h>
 #include <stdarg.h>

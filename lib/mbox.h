@@ -5,7 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { UIDL_TEXT = 71 };	/* RFC 1939 7: 1 to 70 characters 0x21 to 0x7e, and a NUL */
+enum {
+	UIDL_TEXT = 71,		/* RFC 1939 7: 1 to 70 characters 0x21 to 0x7e, and a NUL */
+	MBOX_FROM = 1000	/* a longer line is not a From_ line */
+};
 
 /*
  * One message as it lies in the file. The octets are those of its form on the wire (CR LF line ends,
@@ -24,16 +27,33 @@ struct mbox_msg {
  * stands (or the file's end), and calls `emit` for each message that is complete.
  * A message starts at the first byte fed or after a blank line, with a From_ line that parses.
  * A message ends before the blank line ahead of the next From_ line, or before the blank
- * line at the end of the file (if there is none: at the end).
+ * line at the end of the file (if there is none: at the end). Bytes ahead of the first From_ line
+ * belong to no message: it is seen by the `from` of the first.
  */
 struct mbox_scan {
 	void (*emit)(void *arg, const struct mbox_msg *m);
 	void *arg;
 	uint64_t at;		/* offset of the next byte to be fed */
-	/* the rest is the machine's own; the implementer completes it */
-	struct mbox_msg m;
-	int state;
-	unsigned long own[96];
+	/* the rest is the machine's own */
+	struct mbox_msg m;	/* the message under way */
+	uint64_t from;		/* where a line stands that may be a From_ line */
+	uint64_t extra;		/* octets less bytes of the message so far, modulo 2^64 */
+	uint64_t head_octets;	/* octets of its header, with the blank line */
+	uint64_t h[2];		/* the hash of its header */
+	uint64_t hashed;	/* bytes that went into it */
+	unsigned char block[16];	/* hashed % 16 bytes that wait for more */
+	unsigned char last[3];	/* the last bytes fed */
+	unsigned char state;
+	unsigned char active;	/* there is a message under way */
+	unsigned char head;	/* its header is not yet over */
+	unsigned char field;	/* where we are in a header field */
+	unsigned char skip;	/* this field is not hashed */
+	unsigned char nname;
+	unsigned char matched;	/* letters of "From " behind a `>` */
+	unsigned char sep;	/* bytes of the blank line ahead of `from` */
+	char name[16];		/* the beginning of a header line */
+	size_t nline;
+	char line[MBOX_FROM];	/* the beginning of what may be a From_ line */
 };
 
 /* Does p[0..n), without its LF, parse as a From_ line: "From ", something, an asctime-like date? */
@@ -50,16 +70,16 @@ char *mbox_uidl(char dst[UIDL_TEXT], const unsigned char uid[24]);
 
 /*
  * Quoting for an append: text with LF line ends in, the same with a `>` before each line that
- * matches ^>*From out. out has room for 2n + 8 bytes... `bol` state is kept in q between calls.
+ * matches ^>*From out.
  */
 struct mbox_quote {
-	char held[8];		/* bytes of a line whose beginning is still undecided */
-	int nheld, state;
+	int state;
+	int matched;		/* letters of "From " that are held back */
 };
 void mbox_quote_init(struct mbox_quote *q);
 /* Returns the bytes written to out (at most 2 * n + 16). */
 size_t mbox_quote_feed(struct mbox_quote *q, char *out, const char *in, size_t n);
-/* End of the text: what was held back (at most 16 bytes). */
+/* End of the text: what was held back, and a LF if the last line has none (at most 16 bytes). */
 size_t mbox_quote_end(struct mbox_quote *q, char *out);
 
 /*
@@ -71,10 +91,10 @@ struct mbox_send {
 	int64_t lines;		/* of the body still to come; -1: all (RETR) */
 	int done;		/* TOP has had its lines: feed no more */
 	int state;
-	char held[8];
-	int nheld;
-	int header;
-	int cr;
+	int matched;		/* letters of "From " that are held back, behind a held `>` */
+	int header;		/* the blank line is still to come */
+	int blank;		/* what the line is so far: 1 nothing, 2 a CR, 0 more */
+	int cr;			/* the last byte was a CR */
 };
 void mbox_send_init(struct mbox_send *s, int64_t lines);
 /*
