@@ -533,10 +533,10 @@ usage(FILE *f)
 {
 	int i;
 
-	(void)fprintf(f, "usage: maild [-d DIR] [-p N]            serve; N is added to every port\n");
+	(void)fprintf(f, "usage: maild [-d DIR] [-p N]        serve; N is added to every port\n");
 	for (i = 0; i < NCOMMANDS; i++)
-		(void)fprintf(f, "       maild [-d DIR] %-7s%-9s %s\n", commands[i].name,
-		    commands[i].args, commands[i].help);
+		(void)fprintf(f, "       maild [-d DIR] %s%-*s %s\n", commands[i].name,
+		    13 - (int)strlen(commands[i].name), commands[i].args, commands[i].help);
 }
 
 static int
