@@ -7,7 +7,6 @@
 
 #include <bearssl_ec.h>
 #include <bearssl_pem.h>
-#include <bearssl_rsa.h>
 
 #include "pem.h"
 #include "scram.h"
@@ -46,6 +45,23 @@ is_key(const char *name)
 	    strcmp(name, "EC PRIVATE KEY") == 0;
 }
 
+/* Feed some of *p to the decoder, without the CR of DOS line ends; at the end a line end that the
+ * last line may lack. 0: that was it. */
+static int
+feed(br_pem_decoder_context *pem, const char **p, const char *end)
+{
+	const char *cr;
+
+	if (*p == end)
+		return br_pem_decoder_push(pem, "\n", 1) == 0;
+	cr = memchr(*p, '\r', (size_t)(end - *p));
+	if (cr == *p)
+		(*p)++;
+	else
+		*p += br_pem_decoder_push(pem, *p, (size_t)((cr ? cr : end) - *p));
+	return 1;
+}
+
 /*
  * The next object with a name that is wanted goes to s; *p moves behind it. 1: there was one, 0: no
  * more, -1: broken.
@@ -54,18 +70,11 @@ static int
 object(struct sink *s, int (*wanted)(const char *), const char **p, const char *end)
 {
 	br_pem_decoder_context pem;
-	size_t n;
-	int last = 0, want = 0;
+	int more, want = 0;
 
 	br_pem_decoder_init(&pem);
-	while (*p < end || !last) {
-		if (*p < end) {
-			*p += br_pem_decoder_push(&pem, *p, (size_t)(end - *p));
-		} else {
-			/* the last line may have no end */
-			n = br_pem_decoder_push(&pem, "\n", 1);
-			last = n == 1;
-		}
+	do {
+		more = feed(&pem, p, end);
 		switch (br_pem_decoder_event(&pem)) {
 		case BR_PEM_BEGIN_OBJ:
 			want = wanted(br_pem_decoder_name(&pem));
@@ -78,8 +87,8 @@ object(struct sink *s, int (*wanted)(const char *), const char **p, const char *
 		case BR_PEM_ERROR:
 			return -1;
 		}
-	}
-	return want && s->n ? -1 : 0;
+	} while (more);
+	return want ? -1 : 0;
 }
 
 /* One more certificate, DER, which lies at the end of c->der already. */
@@ -204,17 +213,29 @@ ec_fits(const br_ec_private_key *k, const struct x509_info *leaf)
 	return n && n == leaf->npub && memcmp(pub, leaf->pub, n) == 0;
 }
 
+/* Is the modulus p * q? (BearSSL 0.6 has a function for the modulus, which gives up at 4096 bits.) */
 static int
 rsa_fits(const br_rsa_private_key *k, const struct x509_info *leaf)
 {
-	unsigned char mod[RSA_MAX];
-	size_t n;
+	unsigned char mod[RSA_MAX + 2];
+	size_t i, j, n = k->plen + k->qlen;
+	uint32_t carry;
 
-	n = br_rsa_compute_modulus_get_default()(NULL, k);
-	if (!n || n > sizeof(mod) || n != leaf->npub)
+	if (n > sizeof(mod))
 		return 0;
-	n = br_rsa_compute_modulus_get_default()(mod, k);
-	return n == leaf->npub && memcmp(mod, leaf->pub, n) == 0;
+	memset(mod, 0, sizeof(mod));
+	for (i = k->plen; i > 0; i--) {
+		carry = 0;
+		for (j = k->qlen; j > 0; j--) {
+			carry += mod[i + j - 1] + (uint32_t)k->p[i - 1] * k->q[j - 1];
+			mod[i + j - 1] = carry & 0xff;
+			carry >>= 8;
+		}
+		mod[i - 1] = (unsigned char)carry;
+	}
+	for (i = 0; i < n && !mod[i]; i++)
+		;
+	return n - i == leaf->npub && memcmp(mod + i, leaf->pub, n - i) == 0;
 }
 
 int
