@@ -114,8 +114,6 @@ def sources():
             if name.endswith(('.c', '.h')) or name in ('Makefile', 'build'):
                 with open(os.path.join(TOP, d, name), 'rb') as f:
                     h.update(name.encode() + f.read())
-    for k in ('MAILD_CC', 'MAILD_CFLAGS', 'MAILD_LDFLAGS'):
-        h.update(os.environ.get(k, '').encode() + b';')
     return h
 
 
@@ -125,7 +123,10 @@ def build(variant, extra_env=None):
     h = sources()
     h.update(config.encode() + repr(extra_env).encode())
     os.makedirs(OUT, exist_ok=True)
-    name = os.path.join(OUT, 'maild-' + variant + ('-san' if SAN else '') + ('-x' if extra_env else ''))
+    flags = [(k, os.environ[k2]) for k, k2 in (('CC', 'MAILD_CC'), ('CFLAGS', 'MAILD_CFLAGS'), ('LDFLAGS', 'MAILD_LDFLAGS'),
+                                                ('BEARSSL', 'BEARSSL')) if os.environ.get(k2) or k2 == 'MAILD_LDFLAGS' and k2 in os.environ]
+    kind = hashlib.sha256(repr((flags, extra_env)).encode()).hexdigest()[:8]
+    name = os.path.join(OUT, 'maild-%s-%s' % (variant, kind))
     with open(name + '.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stamp = name + '.stamp'
@@ -133,12 +134,11 @@ def build(variant, extra_env=None):
             with open(stamp) as f:
                 if f.read() == h.hexdigest():
                     return name
-        with open(name + '.h', 'w') as f:
-            f.write(config)
-        cmd = ['make', '-s', 'BIN=' + name + '.new', 'CONFIG=' + name + '.h', name + '.new']
-        for k in ('CC', 'CFLAGS', 'LDFLAGS'):
-            if os.environ.get('MAILD_' + k) is not None:
-                cmd.append('%s=%s' % (k, os.environ['MAILD_' + k]))
+        if not os.path.exists(name + '.h') or open(name + '.h').read() != config:
+            with open(name + '.h', 'w') as f:
+                f.write(config)
+        cmd = ['make', '-s', 'OUT=' + name + '.o', 'BIN=' + name + '.new', 'CONFIG=' + name + '.h', name + '.new']
+        cmd += ['%s=%s' % kv for kv in flags]
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name + '.new')
         env = {k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')}

@@ -19,10 +19,8 @@ def bound():
     """The compile-time bound of memory in bytes, as `make size` prints it."""
     r = subprocess.run(['make', '-s', 'size'], cwd=TOP, capture_output=True, text=True, timeout=300,
                        env={k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')})
-    m = re.search(r'(?im)^.*\b(?:bound|memory|pools)\b.*?(\d[\d,]*)\s*(MiB|KiB|MB|KB|bytes|B)?', r.stdout)
-    if not m:
-        return None
-    return int(m.group(1).replace(',', '')) * {'MiB': 1 << 20, 'KiB': 1 << 10, 'MB': 10 ** 6, 'KB': 1000}.get(m.group(2), 1)
+    m = re.search(r'(\d+) bytes of memory at most', r.stdout)
+    return m and int(m.group(1))
 
 
 def quickest(s, tries=5):
