@@ -40,7 +40,7 @@ struct entry {
 static struct user users[ACCOUNTS];
 static struct stamp stamp;		/* of the file that the table was read from */
 static int trouble;			/* errno of the last attempt that failed, so that it is logged once */
-static char file[USERS_FILE];
+static char content[USERS_FILE];
 
 int
 user_valid(const char *name, size_t n)
@@ -153,11 +153,11 @@ take_file(size_t n)
 {
 	struct user_set seen;
 	struct part line;
-	const char *p = file;
+	const char *p = content;
 	int i, number = 0;
 
 	memset(&seen, 0, sizeof(seen));
-	while (next_line(&p, file + n, &line))
+	while (next_line(&p, content  + n, &line))
 		take_line(&line, ++number, &seen);
 	for (i = 0; i < ACCOUNTS && users[i].name[0]; i++) {
 		if (!user_in(&seen, i)) {
@@ -167,13 +167,13 @@ take_file(size_t n)
 	}
 }
 
-/* The file's text into `file`: its length, or -1. No file is an empty one. */
+/* The file's text into `content`: its length, or -1. No file is an empty one. */
 static ssize_t
 read_file(void)
 {
 	ssize_t n;
 
-	n = fs_slurp("users", file, sizeof(file));
+	n = fs_slurp("users", content, sizeof(content));
 	return n < 0 && errno == ENOENT ? 0 : n;
 }
 
@@ -218,12 +218,12 @@ user_load(void)
 static int
 splice(size_t *len, size_t at, size_t old, const char *p, size_t n)
 {
-	if (*len - old + n >= sizeof(file)) {
+	if (*len - old + n >= sizeof(content)) {
 		errno = EFBIG;
 		return -1;
 	}
-	memmove(file + at + n, file + at + old, *len - at - old);
-	memcpy(file + at, p, n);
+	memmove(content  + at + n, content  + at + old, *len - at - old);
+	memcpy(content  + at, p, n);
 	*len += n - old;
 	return 0;
 }
@@ -232,25 +232,25 @@ splice(size_t *len, size_t at, size_t old, const char *p, size_t n)
 static int
 edit(size_t *len, const struct part *name, const char *line, size_t n)
 {
-	const char *p = file, *start;
+	const char *p = content, *start;
 	struct entry e;
 	struct part l;
 	int done = 0;
 	size_t new;
 
-	for (start = p; next_line(&p, file + *len, &l); start = p) {
+	for (start = p; next_line(&p, content  + *len, &l); start = p) {
 		if (parse_line(&e, &l) < 0 || e.name.n != name->n ||
 		    memcmp(e.name.p, name->p, name->n))
 			continue;
 		new = done ? 0 : n;
-		if (splice(len, (size_t)(start - file), (size_t)(p - start), line, new) < 0)
+		if (splice(len, (size_t)(start - content), (size_t)(p - start), line, new) < 0)
 			return -1;
 		p = start + new;
 		done = 1;
 	}
 	if (done || !n)
 		return 0;
-	if (*len && file[*len - 1] != '\n' && splice(len, *len, 0, "\n", 1) < 0)
+	if (*len && content[*len - 1] != '\n' && splice(len, *len, 0, "\n", 1) < 0)
 		return -1;
 	return splice(len, *len, 0, line, n);
 }
@@ -279,7 +279,7 @@ user_write(const char *name, const char *verifier)
 	}
 	if (edit(&len, &who, line, n) < 0)
 		return -1;
-	return fs_replace(".", "users.tmp", "users", file, len, 0600);
+	return fs_replace(".", "users.tmp", "users", content, len, 0600);
 }
 
 /* ---- look-ups ---- */

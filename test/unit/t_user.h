@@ -1,0 +1,14 @@
+/* The settings for t_user.c: config.h, but few accounts, and tables that the tests may write to. */
+#define aliases shipped_aliases
+#define domains shipped_domains
+#define ACCOUNTS SHIPPED_ACCOUNTS
+#include "config.h"
+#undef aliases
+#undef domains
+#undef ACCOUNTS
+
+enum { ACCOUNTS = 5 };
+
+static const char *domains[] = { "example.org", "", "example.net" };
+
+static struct alias aliases[16];
