@@ -337,8 +337,13 @@ class Server:
             c.ehlo()
             return c.mail(data, to, sender)
 
+    def settled(self, timeout=20):
+        """Large letters, and those whose mailbox was locked, lie in the queue for a while after their 250."""
+        wait_for('an empty queue', lambda: not os.listdir(self.path('spool', 'queue')), timeout)
+
     def fetch(self, user='alice', port=None):
         """All messages, raw."""
+        self.settled()
         with self.login(user, port=port) as p:
             n, _ = p.stat()
             out = [p.retr(i + 1) for i in range(n)]
@@ -346,6 +351,7 @@ class Server:
         return out
 
     def clear(self, user='alice'):
+        self.settled()
         with self.login(user) as p:
             n, _ = p.stat()
             p.send(b''.join(b'DELE %d\r\n' % (i + 1) for i in range(n)))

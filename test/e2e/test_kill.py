@@ -114,6 +114,7 @@ class Load:
                 time.sleep(0.01)
 
     def judge(self):
+        self.s.settled()
         for u in USERS:
             mbox_valid(self.s.mbox(u))
             got = {}
