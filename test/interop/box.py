@@ -17,6 +17,7 @@ import time
 from kit import *
 from read import MUTTRC, in_tmux, must
 
+poplib._MAXLINE = 100000
 NEW = b'From new@example.org Thu Nov  5 10:11:12 2026\n'
 
 
@@ -270,7 +271,8 @@ def look(server, dovecot, name, who):
 
 def content(m):
     """A message without our trace fields and the notes of others, LF."""
-    return bare(lf(m[trace(m):]))
+    m = bare(lf(m))
+    return m[trace(m):]
 
 
 class Deliverer(threading.Thread):
@@ -309,11 +311,10 @@ def account_for(label, server, name, kept, arrived, maybe=(), forgive=lambda m: 
     state = {}
 
     def settled():
-        got = sorted(forgive(content(m)) for m in agree(server, name))
-        rest = list(got)
+        rest = [forgive(content(m)) for m in agree(server, name)]
+        might = [forgive(content(m)) for m in maybe]
         state['lost'] = [m for m in want if not take(rest, m)]
-        state['extra'] = [m for m in rest if not take(might, m)] if (might := [forgive(content(m)) for m in maybe]) \
-            or True else []
+        state['extra'] = [m for m in rest if not take(might, m)]
         return not state['lost']
     try:
         until(settled, 20, 0.5)
@@ -447,7 +448,6 @@ def deleting(server, dovecot):
     view = agree(server, name)
     add = appended(30, 'del')
     confirmed, refused = [], 0
-    worker = threading.Thread(target=as_owner, args=(append_many, server.box(name), [], False))
     pid = os.fork()
     if pid == 0:
         try:

@@ -365,14 +365,16 @@ def bare(m, drop=OWN):
 
 
 def trace(m):
-    """How long the fields are that the server put on top: Return-Path, Delivered-To, Received."""
-    n = 0
-    for l in m.split(b'\r\n'):
+    """How long the fields are that the server put on top: Return-Path, Delivered-To, one Received."""
+    n, received = 0, False
+    for l in m.split(b'\n'):
         if not re.match(rb'(Return-Path|Delivered-To|Received):|[ \t]', l):
             break
-        if n and l[:9] == b'Received:' and b'\r\nReceived:' in b'\r\n' + m[:n]:
-            break
-        n += len(l) + 2
+        if l[:9] == b'Received:':
+            if received:
+                break
+            received = True
+        n += len(l) + 1
     return n
 
 

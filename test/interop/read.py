@@ -142,7 +142,7 @@ def in_tmux(dir, rc, keys, *args, user=None):
     if os.path.exists(dir + '/done'):
         os.unlink(dir + '/done')
     mux = ['tmux', '-S', dir + '/tmux', '-f', '/dev/null']
-    env = {'TERM': 'xterm', 'HOME': dir, 'LC_ALL': 'C.UTF-8'}
+    env = {'TERM': 'xterm', 'HOME': dir, 'USER': 'tester', 'LC_ALL': 'C.UTF-8'}
     must(run(mux + ['new-session', '-d', '-x', '100', '-y', '30', 'sh start'], cwd=dir, env=env, user=user))
     try:
         if not until(lambda: os.path.exists(dir + '/done'), 30):
