@@ -19,12 +19,13 @@ CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prot
 	-Wmissing-prototypes -Wvla -Os -g -fstack-protector-strong
 
 OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
-	$(OUT)/drop.o $(OUT)/store.o $(OUT)/tls.o $(OUT)/admin.o $(OUT)/addr.o $(OUT)/compat.o \
-	$(OUT)/dot.o $(OUT)/fs.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o $(OUT)/loop.o \
-	$(OUT)/mbox.o $(OUT)/pem.o $(OUT)/sasl.o $(OUT)/scram.o $(OUT)/text.o $(OUT)/x509.o
-SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c tls.c admin.c lib/addr.c \
-	lib/compat.c lib/dot.c lib/fs.c lib/ip.c lib/journal.c lib/log.c lib/loop.c lib/mbox.c \
-	lib/pem.c lib/sasl.c lib/scram.c lib/text.c lib/x509.c
+	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/tls.o $(OUT)/admin.o \
+	$(OUT)/addr.o $(OUT)/compat.o $(OUT)/dot.o $(OUT)/fs.o $(OUT)/ip.o $(OUT)/journal.o \
+	$(OUT)/log.o $(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/sasl.o $(OUT)/scram.o \
+	$(OUT)/text.o $(OUT)/x509.o
+SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c tls.c \
+	admin.c lib/addr.c lib/compat.c lib/dot.c lib/fs.c lib/ip.c lib/journal.c lib/log.c \
+	lib/loop.c lib/mbox.c lib/pem.c lib/sasl.c lib/scram.c lib/text.c lib/x509.c
 HDR = mail.h $(CONFIG) lib/addr.h lib/dot.h lib/fs.h lib/ip.h lib/journal.h lib/log.h lib/loop.h \
 	lib/mbox.h lib/pem.h lib/sasl.h lib/scram.h lib/text.h lib/x509.h
 
@@ -56,6 +57,8 @@ $(OUT)/user.o: user.c; $(COMPILE) user.c
 $(OUT)/box.o: box.c; $(COMPILE) box.c
 $(OUT)/drop.o: drop.c; $(COMPILE) drop.c
 $(OUT)/store.o: store.c; $(COMPILE) store.c
+$(OUT)/queue.o: queue.c; $(COMPILE) queue.c
+$(OUT)/recover.o: recover.c; $(COMPILE) recover.c
 $(OUT)/tls.o: tls.c; $(COMPILE) tls.c
 $(OUT)/admin.o: admin.c; $(COMPILE) admin.c
 $(OUT)/addr.o: lib/addr.c; $(COMPILE) lib/addr.c
@@ -89,11 +92,15 @@ crash:
 bench:
 	CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/bench/run
 
+# For other processors: Debian's cross compilers, its packages of musl and BearSSL, and qemu.
+cross:
+	sh test/cross
+
 fuzz:
 	BEARSSL="$(BEARSSL)" VECTORS="$(VECTORS)" sh test/fuzz/run $(SECONDS)
 
-# All memory is in data and bss (nothing is allocated), so their sum is the bound; the stack comes to
-# it, and pages of files that are mapped (the index of an open mailbox), which the kernel may drop.
+# All memory is in data and bss (nothing is allocated), so their sum is the bound; the stack is not
+# in it, nor are pages of mapped files (the index of an open mailbox), which the kernel may drop.
 size: $(BIN)
 	@size $(BIN)
 	@strip -o $(OUT)/stripped $(BIN) && wc -c <$(OUT)/stripped | sed 's/$$/ bytes stripped/'
@@ -125,4 +132,4 @@ clean:
 dist:
 	git archive --format=tar --prefix=maild/ HEAD | gzip -9 >maild.tar.gz
 
-.PHONY: all run test interop crash bench fuzz size install uninstall lint clean dist
+.PHONY: all run test interop crash bench cross fuzz size install uninstall lint clean dist

@@ -226,6 +226,8 @@ read_line(struct secret *s, const sigset_t *mask)
 		if (s->n < sizeof(s->text))
 			s->text[s->n++] = ch;
 	}
+	if (r < 0 && caught)
+		return EX_IOERR;
 	if (r < 0)
 		return fail(EX_IOERR, "standard input:");
 	if (!r && !any)
