@@ -402,7 +402,7 @@ count(void *arg, const struct mbox_msg *m)
 static int
 scan(const char *path, uint64_t *messages, uint64_t *bytes)
 {
-	static char piece[65536];
+	static char piece[16384];
 	struct mbox_scan s;
 	ssize_t n;
 	int fd;
