@@ -3,8 +3,8 @@
  * TLS 1.2 by BearSSL as a transport of the loop, and the key and certificate for it.
  *
  * An engine (struct tls) is taken from a static pool when TLS begins and given back with the
- * connection.  pump() moves records between engine and socket until nothing moves; every hook of the
- * transport begins or ends with it.  Two slots hold a certificate chain and its key each: a changed
+ * connection.  pump() moves records between engine and socket until nothing moves; every hook of
+ * the transport begins or ends with it.  Two slots hold a certificate chain and its key each: a changed
  * pair is loaded into the one that is not in use.  Engines look at a slot only while they shake
  * hands, and are counted in it until then.
  */
@@ -37,14 +37,14 @@
 enum {
 	OUTPUT = 4096 + 85,		/* a record of 4 KiB with what TLS adds */
 	FILE_MAX = 32768,		/* octets of a PEM file */
-	CACHE = 16384,			/* for sessions that may be resumed, about 100 octets each */
+	CACHE = 16384,			/* sessions that may be resumed, about 100 octets each */
 	CACHE_MS = 3600000,		/* their keys are forgotten so often */
 	LOOK_MS = 30000,		/* between two looks at the files */
 	SHAKE_MS = 4,			/* of a turn, for handshakes */
 	PUMP_MAX = 64,			/* records at once from one peer */
 	DAY = 86400,
 	WARN_DAYS = 14,
-	SLOW_RSA = 384			/* octets of a modulus from which a handshake holds up the loop */
+	SLOW_RSA = 384			/* octets of a modulus: longer ones hold up the loop */
 };
 
 enum state { T_SHAKING, T_UP, T_FINISHING, T_FINISHED };
@@ -71,6 +71,7 @@ static int fresh;			/* engines from here on have never been used */
 
 static struct cred creds[2];
 static struct cred *active;		/* NULL: none yet */
+static char text[FILE_MAX];		/* of a file that is being loaded */
 static struct stamp tried[2];		/* certificate and key when they were last looked into */
 static int64_t looked, warned;
 
@@ -195,13 +196,13 @@ static const char *
 explain(int err)
 {
 	static const struct { int err; const char *text; } table[] = {
-		{ BR_ERR_UNSUPPORTED_VERSION, "tls: version not supported" },
-		{ BR_ERR_BAD_VERSION, "tls: wrong version, or not TLS" },
+		{ BR_ERR_UNSUPPORTED_VERSION, "tls: version not supported, or not TLS" },
+		{ BR_ERR_BAD_VERSION, "tls: wrong version" },
 		{ BR_ERR_BAD_LENGTH, "tls: bad record length" },
 		{ BR_ERR_TOO_LARGE, "tls: record too large" },
 		{ BR_ERR_BAD_MAC, "tls: record damaged" },
 		{ BR_ERR_NO_RANDOM, "tls: no random numbers" },
-		{ BR_ERR_UNKNOWN_TYPE, "tls: unknown record type, or not TLS" },
+		{ BR_ERR_UNKNOWN_TYPE, "tls: unknown record type" },
 		{ BR_ERR_UNEXPECTED, "tls: unexpected message" },
 		{ BR_ERR_BAD_CCS, "tls: bad ChangeCipherSpec" },
 		{ BR_ERR_BAD_ALERT, "tls: bad alert" },
@@ -318,8 +319,8 @@ failed(struct conn *c, struct tls *t)
 }
 
 /*
- * Handshakes cost milliseconds; they share a part of the turn, and those that come too late are left
- * in their sockets until the next.
+ * Handshakes cost milliseconds; they share a part of the turn, and those that come too late are
+ * left in their sockets until the next.
  */
 static int
 too_late(void)
@@ -513,7 +514,7 @@ tls_start(struct conn *c)
 	random_bytes(seed, sizeof(seed));
 	br_ssl_engine_inject_entropy(&t->sc.eng, seed, sizeof(seed));
 	scram_wipe(seed, sizeof(seed));
-	t->sc.eng.rng_os_rand_done = 1;		/* or it opens /dev/urandom, which a chroot has not */
+	t->sc.eng.rng_os_rand_done = 1;	/* or it opens /dev/urandom: a chroot has none */
 	if (!br_ssl_server_reset(&t->sc)) {
 		tls_put(t);
 		return -1;
@@ -583,7 +584,6 @@ unreadable(const char *path)
 static int
 load(struct cred *k)
 {
-	static char text[FILE_MAX];
 	const char *why;
 	ssize_t n;
 
@@ -645,8 +645,8 @@ announce(const struct cred *k)
 	    k->chain.n, pem_kind(&k->key) == BR_KEYTYPE_EC ? "EC" : "RSA",
 	    text_utc(until, k->chain.leaf.not_after), fingerprint(print, k));
 	if (k->chain.leaf.kind == BR_KEYTYPE_RSA && k->chain.leaf.npub > SLOW_RSA)
-		log_event("-", "tls warning=\"RSA key of %zu bits: each handshake holds up all sessions"
-		    " for long; EC keys are better\"", k->chain.leaf.npub * 8);
+		log_event("-", "tls warning=\"RSA key of %zu bits: each handshake holds up all"
+		    " sessions for long; EC keys are better\"", k->chain.leaf.npub * 8);
 }
 
 /* Once a day. */
@@ -724,7 +724,7 @@ tls_reload(int force)
 			return;
 		memcpy(tried, now, sizeof(tried));
 		if (adopt() < 0 && active)
-			log_event("-", "tls note=\"the key and certificate of before stay in use\"");
+			log_event("-", "tls note=\"key and certificate of before stay in use\"");
 	}
 	check_dates();
 }
@@ -735,21 +735,22 @@ tls_reload(int force)
 static void
 save(const char *path, const char *tmp, const char *banner, const void *der, size_t n, mode_t mode)
 {
-	char text[2048];
+	char pem[2048];
 	size_t k = br_pem_encode(NULL, NULL, n, banner, BR_PEM_LINE64);
 
-	BUG_IF(k >= sizeof(text));
-	k = br_pem_encode(text, der, n, banner, BR_PEM_LINE64);
-	if (fs_replace(DIR_TLS, tmp, path, text, k, mode) < 0)
+	BUG_IF(k >= sizeof(pem));
+	k = br_pem_encode(pem, der, n, banner, BR_PEM_LINE64);
+	if (fs_replace(DIR_TLS, tmp, path, pem, k, mode) < 0)
 		die(EX_CANTCREAT, "%s:", path);
-	scram_wipe(text, sizeof(text));
+	scram_wipe(pem, sizeof(pem));
 }
 
 /* A new P-256 key in tls/key.pem. */
 static void
 make_key(void)
 {
-	unsigned char der[256], kbuf[BR_EC_KBUF_PRIV_MAX_SIZE], pub[BR_EC_KBUF_PUB_MAX_SIZE], seed[48];
+	unsigned char kbuf[BR_EC_KBUF_PRIV_MAX_SIZE], pub[BR_EC_KBUF_PUB_MAX_SIZE];
+	unsigned char der[256], seed[48];
 	br_hmac_drbg_context drbg;
 	br_ec_private_key sk;
 	br_ec_public_key pk;
@@ -791,13 +792,12 @@ make_cert(const struct pem_key *k)
 }
 
 /*
- * There is no certificate: make one, and a key if that is missing too. The key is written first: after
- * a crash between the two we come here again, with a key.
+ * There is no certificate: make one, and a key if that is missing too. The key is written first:
+ * after a crash between the two we come here again, with a key.
  */
 static void
 make_pair(void)
 {
-	static char text[FILE_MAX];
 	const char *why;
 	ssize_t n;
 
@@ -809,7 +809,7 @@ make_pair(void)
 	if (n < 0)
 		die(EX_NOINPUT, "%s:", KEY_PEM);
 	why = pem_key(&creds[1].key, text, (size_t)n);
-	scram_wipe(text, sizeof(text));
+	scram_wipe(text, (size_t)n);
 	if (why)
 		die(EX_CONFIG, "%s: %s", KEY_PEM, why);
 	if (pem_kind(&creds[1].key) != BR_KEYTYPE_EC ||

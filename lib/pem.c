@@ -213,7 +213,7 @@ ec_fits(const br_ec_private_key *k, const struct x509_info *leaf)
 	return n && n == leaf->npub && memcmp(pub, leaf->pub, n) == 0;
 }
 
-/* Is the modulus p * q? (BearSSL 0.6 has a function for the modulus, which gives up at 4096 bits.) */
+/* Is the modulus p * q? (BearSSL 0.6 has a function for it, which gives up at 4096 bits.) */
 static int
 rsa_fits(const br_rsa_private_key *k, const struct x509_info *leaf)
 {

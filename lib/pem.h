@@ -22,14 +22,14 @@ struct pem_chain {
 	size_t used;
 };
 
-/* RSA or EC, see pem_kind(); holds the key itself: wipe it. Not to be copied, it points into itself. */
+/* RSA or EC, see pem_kind(). The key itself: wipe it. It points into itself: do not copy it. */
 struct pem_key {
 	br_skey_decoder_context d;
 };
 
 /*
- * Load a chain, or a key (PKCS#1, SEC1, PKCS#8; EC on P-256, P-384 or P-521) from the text of a file.
- * NULL, or what is wrong, as a static text. Other objects in a PEM file are left out.
+ * Load a chain, or a key (PKCS#1, SEC1, PKCS#8; EC on P-256, P-384 or P-521) from the text of a
+ * file. NULL, or what is wrong, as a static text. Other objects in a PEM file are left out.
  */
 const char *pem_chain(struct pem_chain *c, const char *text, size_t n);
 const char *pem_key(struct pem_key *k, const char *text, size_t n);

@@ -22,7 +22,7 @@ struct scram_verifier {
 	unsigned char server[32];	/* ServerKey */
 };
 
-/* A derivation under way: PBKDF2-HMAC-SHA-256 (RFC 8018), resumable. Holds key material: scram_wipe. */
+/* A derivation under way: PBKDF2-HMAC-SHA-256 (RFC 8018), resumable. Key material: scram_wipe. */
 struct scram_work {
 	br_hmac_key_context key;
 	unsigned char u[32], t[32];

@@ -1,10 +1,9 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * X.509 certificates (RFC 5280) in DER: validity and public key of one that is given, and making
- * one that signs itself.  The writer fills its buffer from the end to the front, so that each length
- * is known when its turn comes.
+ * one that signs itself.  The writer fills its buffer from the end to the front, so that each
+ * length is known when its turn comes.
  */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -96,16 +95,16 @@ when(struct der *in, int64_t *t)
 	} else {
 		return -1;
 	}
-	for (i = 0; i < 6; i++) {
-		f[i] = two(d.p + 2 * i);
+	for (i = 0; i < 6; i++, d.p += 2) {
+		f[i] = two(d.p);
 		if (f[i] < 0)
 			return -1;
 	}
-	if (d.p[12] != 'Z' || year < 0 || f[1] < 1 || f[1] > 12 || f[2] < 1 || f[2] > 31 ||
+	if (*d.p != 'Z' || year < 0 || f[1] < 1 || f[1] > 12 || f[2] < 1 || f[2] > 31 ||
 	    f[3] > 23 || f[4] > 59 || f[5] > 60)
 		return -1;
 	year += f[0];
-	*t = (days(year, f[1]) + f[2] - 1) * 86400 + f[3] * 3600 + f[4] * 60 + f[5];
+	*t = (((days(year, f[1]) + f[2] - 1) * 24 + f[3]) * 60 + f[4]) * 60 + f[5];
 	return 0;
 }
 

@@ -16,7 +16,7 @@ enum {
 struct x509_info {
 	int64_t not_before, not_after;	/* seconds since 1970, UTC */
 	int kind;			/* BR_KEYTYPE_RSA, BR_KEYTYPE_EC, or 0: something else */
-	int curve;			/* of an EC key: BR_EC_secp256r1 and so on, 0: something else */
+	int curve;			/* of an EC key: BR_EC_secp256r1 ..., 0: something else */
 	const unsigned char *pub;	/* the point, or the modulus without leading zeros */
 	size_t npub;
 };
@@ -28,12 +28,12 @@ struct x509_self {
 	const char *const *name;	/* DNS names; the first is the subject too */
 	size_t nname;
 	int64_t from, until;		/* validity */
-	unsigned char serial[16];	/* random; two bits are changed to make it a proper number */
+	unsigned char serial[16];	/* random; two bits are changed: a proper number */
 	const br_ec_private_key *key;	/* on P-256 */
 };
 
-/* A certificate for a TLS server, signed with its own key (ECDSA, SHA-256): its length, or 0 if a name
- * is too long or the key is not one. */
+/* A certificate for a TLS server, signed with its own key (ECDSA, SHA-256): its length, or 0 if a
+ * name is too long or the key is not on P-256. */
 size_t x509_self(unsigned char dst[X509_MAX], const struct x509_self *s);
 
 #endif
