@@ -413,7 +413,7 @@ class Authority:
         os.mkdir(self.dir, 0o755)
         self.cert = self.dir + '/ca.pem'
         self.openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
-                     '-keyout', self.dir + '/ca.key', '-out', self.cert, '-days', '30',
+                     '-keyout', self.dir + '/ca.key', '-out', self.cert, '-days', '90',
                      '-subj', '/CN=interop test authority', '-addext', 'basicConstraints=critical,CA:TRUE',
                      '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
         os.chmod(self.cert, 0o644)
@@ -431,7 +431,7 @@ class Authority:
         ext = write(self.dir + '/ext', 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n'
                     'keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n')
         self.openssl('x509', '-req', '-in', csr, '-CA', self.cert, '-CAkey', self.dir + '/ca.key',
-                     '-CAcreateserial', '-days', '20', '-sha256', '-extfile', ext, '-out', crt)
+                     '-CAcreateserial', '-days', '80', '-sha256', '-extfile', ext, '-out', crt)
         return read(crt) + read(self.cert), read(key)
 
 
