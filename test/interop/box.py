@@ -567,6 +567,25 @@ def held_lock(server, dovecot):
     check('mail that met a lock is there soon after', ok_)
 
 
+def dot_locks(server, dovecot):
+    """Python's mailbox module lets go of its fcntl lock before it renames: only NAME.lock tells."""
+    name = server.fresh([head('a') + b'a\r\n'], prefix='dot')
+    lock = server.box(name) + '.lock'
+    as_owner(write, lock, b'')
+    server.deliver(name, [head('b') + b'b\r\n'])
+    n = len(split(read(server.box(name))))
+    check('mail for a mailbox with a dot lock waits', n == 1, '%d messages' % n)
+    os.unlink(lock)
+    check('and is there soon after', until(lambda: len(mails(server, name)) == 2, 15, 0.3))
+    as_owner(write, lock, b'')
+    old = time.time() - 86400
+    os.utime(lock, (old, old))
+    server.deliver(name, [head('c') + b'c\r\n'])
+    check('a dot lock that is a day old holds up nothing', until(lambda: len(mails(server, name)) == 3, 15, 0.3))
+    if os.path.exists(lock):
+        os.unlink(lock)
+
+
 def main(server, ca):
     dovecot = case('Dovecot starts', Dovecot, server)
     if not dovecot:
@@ -577,7 +596,7 @@ def main(server, ca):
         for m in awkward():
             one = server.fresh([m[1]], prefix='one')
             case('look', look, server, dovecot, one, 'alone: ' + m[0])
-        for f in (mutt_changes, dovecot_changes, python_changes, appends, deleting, changed_beneath, held_lock):
+        for f in (mutt_changes, dovecot_changes, python_changes, appends, deleting, changed_beneath, held_lock, dot_locks):
             case(f.__name__, f, server, dovecot)
     finally:
         dovecot.stop()
@@ -587,4 +606,4 @@ def main(server, ca):
 
 def failures(log):
     return '\n'.join(l for l in read(log).decode(errors='replace').splitlines()
-                     if re.search(r'Error|Panic|Fatal|Warning', l) and 'shutting down' not in l)[-1500:]
+                     if re.search(r'Error|Panic|Fatal|Warning', l) and 'Killed with signal 15' not in l)[-1500:]
