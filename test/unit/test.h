@@ -94,11 +94,21 @@ static inline int
 test_mem(const void *got, size_t ngot, const void *want, size_t nwant, const char *file, int line,
     const char *what)
 {
+	const unsigned char *g, *w;
+	size_t i;
+
+	g = got;
+	w = want;
 	if (test_check(ngot == nwant && (!ngot || !memcmp(got, want, ngot)), file, line,
 	    "%s differs", what))
 		return 1;
-	test_show("got ", got, ngot);
-	test_show("want", want, nwant);
+	for (i = 0; i < ngot && i < nwant && g[i] == w[i]; i++)
+		;
+	printf("\tfrom byte %lu of %lu, want %lu:\n", (unsigned long)i, (unsigned long)ngot,
+	    (unsigned long)nwant);
+	i = i < 80 ? 0 : i - 40;
+	test_show("got ", g + i, ngot - i);
+	test_show("want", w + i, nwant - i);
 	return 0;
 }
 
