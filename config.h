@@ -99,6 +99,9 @@ static const int64_t smtp_idle = 300000, smtp_data_idle = 180000, smtp_data_tota
 /* RFC 1939 3: at least ten minutes. */
 static const int64_t pop3_idle = 600000;
 
+/* From the greeting, STLS or a failed login to the next login. */
+static const int64_t pop3_login = 60000;
+
 /* A TLS handshake, and a session that has not logged in or sent a first message. */
 static const int64_t tls_handshake = 30000, session_total = 86400000;
 
