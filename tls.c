@@ -4,9 +4,9 @@
  *
  * An engine (struct tls) is taken from a static pool when TLS begins and given back with the
  * connection.  pump() moves records between engine and socket until nothing moves; every hook of
- * the transport begins or ends with it.  Two slots hold a certificate chain and its key each: a changed
- * pair is loaded into the one that is not in use.  Engines look at a slot only while they shake
- * hands, and are counted in it until then.
+ * the transport begins or ends with it.  Two slots hold a certificate chain and its key each: a
+ * changed pair is loaded into the one that is not in use.  Engines look at a slot only while they
+ * shake hands, and are counted in it until then.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -393,7 +393,7 @@ flush(struct conn *c)
 	if (n < 0) {
 		c->blocked = soft(errno) ? 1 : 0;
 		if (!c->blocked)
-			conn_abort(c, "write failed");
+			conn_abort(c, c->why ? c->why : "write failed");
 		return;
 	}
 	b->a += (uint32_t)n;
@@ -440,7 +440,7 @@ fill(struct conn *c)
 	if (n == 0)
 		c->eof = 1;
 	else if (!soft(errno))
-		conn_abort(c, "read failed");
+		conn_abort(c, c->why ? c->why : "read failed");
 	if (b->a == b->z)
 		buf_put(&c->in);
 }
@@ -494,7 +494,7 @@ feed(struct conn *c)
 	else if (c->eof && !c->out && !c->held && !c->working && c->hold_until <= loop_now &&
 	    !c->closing)
 		conn_abort(c, "closed by peer");
-	if (!c->dead && !c->closing && c->tp->pending(c))
+	if (!c->dead && !c->closing && c->tp->pending(c) && thirsty(c))
 		c->again = 1;
 }
 

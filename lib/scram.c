@@ -2,7 +2,8 @@
 /*
  * Password verifiers in the form of RFC 5803, derived in slices (RFC 5802, RFC 7677).
  * SaltedPassword is PBKDF2-HMAC-SHA-256 with one block; its rounds are counted down in struct
- * scram_work, so that a caller can do some of them and come back.  The key schedule of HMAC is kept between rounds.
+ * scram_work, so that a caller can do some of them and come back.  The key schedule of HMAC is kept
+ * between rounds.
  */
 #include <stdio.h>
 #include <string.h>

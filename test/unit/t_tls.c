@@ -2,8 +2,8 @@
 /*
  * See LICENSE file for copyright and licence details.
  * TLS under the loop, against a client made of BearSSL in the same process: handshakes cut to
- * single octets, pipelining, a peer that does not read, endings, STARTTLS, certificates that change while
- * handshakes are under way, and engines that run out.
+ * single octets, pipelining, a peer that does not read, endings, STARTTLS, certificates that
+ * change while handshakes are under way, and engines that run out.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,10 @@ static struct conn conns[CONNS];
 static struct buf bufs[2 * CONNS];
 static struct pollfd polls[CONNS];
 
-/* ---- the server: a line comes back; QUIT ends, STARTTLS begins TLS, MANY gives 100 KB ---- */
+/*
+ * ---- the server ----
+ * A line comes back; QUIT ends, STARTTLS begins TLS, MANY gives 100 KB, WAIT waits for 200 ms.
+ */
 
 static char ended[200];		/* why the last session ended */
 static int ends, starts;
@@ -41,7 +44,7 @@ began(struct conn *c)
 	(void)c;
 }
 
-static int
+static void
 line(struct conn *c, const char *p, size_t n)
 {
 	if (n == 5 && !memcmp(p, "QUIT\n", 5)) {
@@ -52,10 +55,11 @@ line(struct conn *c, const char *p, size_t n)
 		conn_upgrade(c, tls_start);
 	} else if (n == 5 && !memcmp(p, "MANY\n", 5)) {
 		many = 100000;
+	} else if (n == 5 && !memcmp(p, "WAIT\n", 5)) {
+		conn_delay(c, 200);
 	} else {
 		conn_put(c, p, n);
 	}
-	return conn_busy(c);
 }
 
 static void
@@ -66,7 +70,7 @@ input(struct conn *c)
 
 	while (!many && (p = conn_in(c, &n)) && (e = memchr(p, '\n', n)) && !conn_busy(c)) {
 		n = (size_t)(e - p) + 1;
-		(void)line(c, p, n);
+		line(c, p, n);
 		conn_eat(c, n);
 	}
 }
@@ -386,6 +390,30 @@ crossing(void)
 	stop(&one);
 }
 
+/* A session that is held up, with much input waiting in the engine: the loop sleeps meanwhile. */
+static void
+held(void)
+{
+	static char in[12000], out[12000];
+	int turns = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(in); i++)
+		in[i] = i % 10 == 9 ? '\n' : '.';
+	start(&one, 65536);
+	ask(&one, "hello\n");
+	memcpy(in, "WAIT\n....\n", 10);
+	CHECK(put(&one, in, sizeof(in)));
+	while (state(&one) & BR_SSL_SENDREC && move(&one))
+		turn();
+	quiet();
+	for (loop_clock(); one.server->hold_until > loop_now && turns < 1000; turns++)
+		loop_turn(100, NULL, NULL);
+	CHECK_MSG(turns < 10, "%d turns", turns);
+	CHECK_MEM(out, get(&one, out, sizeof(out) - 5), in + 5, sizeof(in) - 5);
+	stop(&one);
+}
+
 /* Long output to a client that reads late, and an orderly end behind it. */
 static void
 late_reader(void)
@@ -669,6 +697,7 @@ main(void)
 	cuts();
 	pipelined();
 	crossing();
+	held();
 	late_reader();
 	broken();
 	renegotiation();
