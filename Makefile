@@ -20,14 +20,14 @@ CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prot
 
 OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
 	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/tls.o $(OUT)/admin.o \
-	$(OUT)/addr.o $(OUT)/compat.o $(OUT)/dot.o $(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o $(OUT)/journal.o \
-	$(OUT)/log.o $(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/sasl.o $(OUT)/scram.o \
-	$(OUT)/text.o $(OUT)/x509.o
+	$(OUT)/addr.o $(OUT)/compat.o $(OUT)/dot.o $(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o \
+	$(OUT)/journal.o $(OUT)/log.o $(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/sasl.o \
+	$(OUT)/scram.o $(OUT)/text.o $(OUT)/x509.o
 SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c tls.c \
-	admin.c lib/addr.c lib/compat.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c lib/log.c \
-	lib/loop.c lib/mbox.c lib/pem.c lib/sasl.c lib/scram.c lib/text.c lib/x509.c
-HDR = mail.h $(CONFIG) lib/addr.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h lib/log.h lib/loop.h \
-	lib/mbox.h lib/pem.h lib/sasl.h lib/scram.h lib/text.h lib/x509.h
+	admin.c lib/addr.c lib/compat.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c \
+	lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/sasl.c lib/scram.c lib/text.c lib/x509.c
+HDR = mail.h store.h $(CONFIG) lib/addr.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
+	lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/sasl.h lib/scram.h lib/text.h lib/x509.h
 
 # BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
 INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
