@@ -513,6 +513,7 @@ user_resolve(struct user_set *to, const struct addr *a)
 	char low[ADDR_LOCAL + 1];
 	struct part local, domain = { a->domain, a->ndomain };
 
+	(void)user_load();	/* trouble is logged, and the accounts known so far stay */
 	memset(to, 0, sizeof(*to));
 	if (a->literal)
 		return W_REMOTE;
