@@ -43,6 +43,7 @@ enum { HOST_TEXT = 256, ID_TEXT = 24, NAME_TEXT = 33 };
 
 extern char host[HOST_TEXT];		/* our name, from config.h or gethostname() */
 extern const char version[];
+extern int stopping;			/* SIGTERM has come: say goodbye */
 
 /* A new id: 21 hexadecimal digits, never used before. Returns dst. */
 char *new_id(char dst[ID_TEXT]);
@@ -99,7 +100,8 @@ enum where { W_LOCAL, W_UNKNOWN, W_REMOTE };
 
 /*
  * Where does a recipient live? W_LOCAL: `to` holds the accounts it reaches (aliases, subaddresses,
- * catch-all, postmaster). W_UNKNOWN: one of our domains, but nobody. W_REMOTE: not ours.
+ * catch-all, postmaster). W_UNKNOWN: one of our domains, but nobody. W_REMOTE: not ours. Calls
+ * user_load().
  */
 enum where user_resolve(struct user_set *to, const struct addr *a);
 
@@ -125,8 +127,9 @@ struct login {
 	enum { L_IDLE, L_DERIVE } state;
 };
 
-/* The name and password in l->sasl are complete: begin to check them. Nothing blocks: call
- * login_work from the work hook until it no longer says R_AGAIN. */
+/* The name and password in l->sasl are complete: begin to check them. R_OK: known at once, l->slot is
+ * the account; R_TEMP: accounts unreadable; R_AGAIN: nothing blocks: call login_work from the work
+ * hook until it says something else. */
 enum res login_start(struct login *l);
 
 /* R_AGAIN: not yet; R_OK: *slot is the account; R_PERM: no; R_TEMP: accounts unreadable. Takes the
@@ -176,6 +179,8 @@ struct letter {
 	int64_t arrival;		/* real time, seconds */
 	off_t text;			/* where the text begins in the file; 0: envelope still open */
 	off_t size;			/* bytes so far */
+	off_t pushed;			/* up to here the disk was asked to write */
+	off_t journal;			/* where its record's payload is in the journal */
 	struct user_set to;		/* local accounts, each once */
 	void (*done)(struct letter *l, enum res r);
 	struct letter *next;		/* in the turn's list */
@@ -183,6 +188,9 @@ struct letter {
 
 /* Is there room for a letter of so many bytes (0: unknown)? R_OK, or R_TEMP (452 4.3.1). */
 enum res store_room(uint64_t size);
+
+/* Has a sync failed, so that nothing is accepted now? */
+int store_broken(void);
 
 /* Begin: the sender's mailbox as written ("" for the null sender). slot: the connection's. */
 enum res letter_begin(struct letter *l, int slot, const char *sender, size_t n);
@@ -199,7 +207,10 @@ void letter_finish(struct letter *l);
 /* Forget it. Safe at any time before letter_finish and after done. */
 void letter_abort(struct letter *l);
 
-/* Open the store in the present directory: make what is missing, take the lock, recover. die()s. */
+/* Be the only server on the store in the present directory, or die() saying who is. */
+void store_lock(void);
+
+/* Open the store in the present directory: make what is missing, recover. die()s. */
 void store_init(void);
 
 /* End of a turn: one sync for all letters finished in it, then mailboxes, then answers. */
@@ -225,6 +236,22 @@ struct mail {
 	off_t end;
 };
 
+enum { ENVELOPE_MAX = 65536 };
+
+/* Its envelope as text, in a static buffer; NULL: it cannot be read. */
+char *mail_envelope(const struct mail *m);
+
+/* One of its local recipients. */
+struct rcpt {
+	char state;		/* 'T': to be delivered, 'D': done */
+	off_t at;		/* of that byte, from the start of the envelope */
+	int user;		/* the slot of the account; -1: there is none now */
+	const char *name;
+	size_t nname;
+};
+/* Walk over them, *line being NULL at first: 1, or 0 at the end. */
+int mail_rcpt(const char *env, const char **line, struct rcpt *r);
+
 /*
  * What a mailbox gets for a letter, piece by piece: From_ line, trace fields, quoted text, blank
  * line. The same letter and account always give the same bytes: that is how recovery finds them.
@@ -232,7 +259,7 @@ struct mail {
 struct emit {
 	const struct mail *m;
 	int user;
-	enum { E_HEAD, E_TEXT, E_END, E_DONE } stage;
+	enum { E_HEAD, E_TEXT, E_DONE } stage;
 	off_t at;
 	struct mbox_quote q;
 };
@@ -275,7 +302,9 @@ int box_syncall(void);
 /* How many mailboxes have unsynced appends. */
 int box_dirty(void);
 
-/* Recovery: cut the mailbox at size, durably; 0 or -1. */
+/* Recovery: forget what is known of it; is it in use; cut it at size, durably: 0 or -1. */
+void box_forget(int user);
+int box_used(int user);
 int box_cut(int user, off_t size);
 
 /* Now and then: appends of programs that had waited for a lock on a mailbox we replaced. */
@@ -289,11 +318,14 @@ int box_open(int user, int make);
 /* Take or give back our lock on it; uses of it add up. 0; -1: another program has it (EAGAIN). */
 int box_lock(int user);
 void box_unlock(int user);
+/* Is an append under way? */
+int box_busy(int user);
 /* A POP3 session begins: 0, or -1 if there is one. */
 int box_claim(int user);
 void box_disclaim(int user);
-/* Has nobody but us changed the file since `indexed` (by appending)? And: it is indexed as of st. */
+/* Has nobody changed the file from the state `indexed` to `st` but us, by appending? */
 int box_ours(int user, const struct stamp *indexed, const struct stamp *st);
+/* The index is that of the state st. */
 void box_indexed(int user, const struct stamp *st);
 /* fd, renamed over the mailbox and synced, is the mailbox now; the lock on the old one is let go. */
 void box_replace(int user, int fd);
@@ -318,6 +350,7 @@ struct drop {
 	uint64_t covered;		/* bytes of the mailbox that the index knows */
 	struct stamp stamp;		/* of the mailbox when that was so */
 	struct job *job;		/* slices of work under way */
+	int locked;
 };
 
 /* A message as the index has it. */
@@ -356,6 +389,9 @@ enum drop_res drop_commit(struct drop *d);
 
 /* Let go without deleting anything; harmless on one that is closed. */
 void drop_close(struct drop *d);
+
+/* At start, before privileges are dropped. */
+void drop_init(void);
 
 extern const size_t drop_memory;
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fs.h"
@@ -184,6 +185,41 @@ fs_slurp(const char *path, char *dst, size_t size)
 	(void)close(fd);	/* only read from */
 	errno = e;
 	return n;
+}
+
+int
+fs_diropen(struct fs_dir *d, const char *path)
+{
+	d->at = d->n = 0;
+	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return d->fd < 0 ? -1 : 0;
+}
+
+/* opendir() would take its buffer from the heap. */
+const char *
+fs_dirnext(struct fs_dir *d)
+{
+	enum { RECLEN = 16, NAME = 19 };	/* in struct linux_dirent64 */
+	uint16_t len;
+	const char *name;
+
+	while (d->fd >= 0) {
+		if (d->at == d->n) {
+			d->at = 0;
+			d->n = syscall(SYS_getdents64, d->fd, d->b, sizeof(d->b));
+			if (d->n <= 0) {
+				(void)close(d->fd);	/* only read from */
+				d->fd = -1;
+				break;
+			}
+		}
+		memcpy(&len, d->b + d->at + RECLEN, sizeof(len));
+		name = d->b + d->at + NAME;
+		d->at += len;
+		if (name[0] != '.')
+			return name;
+	}
+	return NULL;
 }
 
 void

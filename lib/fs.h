@@ -37,6 +37,16 @@ void fs_unlock(int fd);
 /* The whole of a small file, NUL-terminated: its length, or -1 with errno (EFBIG: over size - 1). */
 ssize_t fs_slurp(const char *path, char *dst, size_t size);
 
+/* The files in a directory, by their names; "." and ".." and other hidden ones are left out. */
+struct fs_dir {
+	int fd;			/* -1: not open */
+	long at, n;		/* in b */
+	_Alignas(8) char b[2048];
+};
+int fs_diropen(struct fs_dir *d, const char *path);
+/* The next name, or NULL at the end (then it is closed). */
+const char *fs_dirnext(struct fs_dir *d);
+
 /* Which state of a file is this? Equal stamps: nobody has changed it in between. */
 struct stamp {
 	uint64_t dev, ino;

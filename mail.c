@@ -1,0 +1,450 @@
+/* See LICENSE file for copyright and licence details. */
+/* main(): options, listeners, privileges, signals and the loop; nothing else. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/fs.h"
+#include "lib/log.h"
+#include "lib/text.h"
+#include "mail.h"
+
+enum {
+	LISTENERS = sizeof(listeners) / sizeof(listeners[0]),
+	ACCEPTS = 64,		/* connections taken from one listener in a turn */
+	FULL_MS = 50,		/* pause of a listener when there is no room */
+	STOP_MS = 5000		/* for sessions to take their goodbye */
+};
+
+_Static_assert(SESSIONS > SPARE + LISTENERS + 8, "SESSIONS is too small");
+_Static_assert(RECIPIENTS >= 100, "RFC 5321 4.5.3.1.10 wants 100 recipients at least");
+_Static_assert(ACCOUNTS <= 256, "a user_set has 256 bits");
+
+char host[HOST_TEXT];
+const char version[] = "0.1";
+int stopping;
+
+static struct conn conns[SESSIONS];
+static struct buf bufs[2 * SESSIONS];
+static struct pollfd polls[SESSIONS];
+static volatile sig_atomic_t got_stop, got_hup;
+
+/* ---- names ---- */
+
+/* Microseconds since 1970, which never go back, and a number of this process: recovery and the queue
+ * tell a letter's age from its id. */
+char *
+new_id(char dst[ID_TEXT])
+{
+	static uint64_t last;
+	static uint32_t me;
+	struct timespec t;
+	uint64_t us;
+
+	if (!me)
+		random_bytes(&me, sizeof(me));
+	(void)clock_gettime(CLOCK_REALTIME, &t);	/* cannot fail */
+	us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+	if (us <= last)
+		us = last + 1;
+	last = us;
+	(void)snprintf(dst, ID_TEXT, "%013llx%08x", (unsigned long long)(us & 0xfffffffffffff), me);
+	return dst;
+}
+
+char *
+session_id(char dst[ID_TEXT])
+{
+	static uint32_t n;
+
+	if (!n)
+		random_bytes(&n, sizeof(n));
+	(void)snprintf(dst, ID_TEXT, "%08x", n++);
+	return dst;
+}
+
+const struct listener *
+conn_listener(const struct conn *c)
+{
+	return &listeners[c->listener];
+}
+
+static void
+find_host(void)
+{
+	if (text_copy(host, sizeof(host), hostname, strlen(hostname)) < 0)
+		die(EX_CONFIG, "config.h: hostname is too long");
+	if (!host[0] && gethostname(host, sizeof(host) - 1) < 0)
+		host[0] = '\0';
+	host[sizeof(host) - 1] = '\0';
+	if (!addr_domain(host, strlen(host)))
+		(void)text_copy(host, sizeof(host), "localhost", 9);
+}
+
+/* ---- listeners ---- */
+
+static void
+welcome(int fd, const struct sockaddr *sa, int row)
+{
+	static const int on = 1;
+	const struct listener *l = &listeners[row];
+	struct conn *c;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));	/* only slower without */
+	c = conn_new(fd, l->protocol == POP3 ? &pop3_kind : &smtp_kind, &transport_plain, SPARE);
+	if (!c) {
+		(void)close(fd);	/* nothing was said yet */
+		return;
+	}
+	c->listener = row;
+	(void)ip_from(&c->peer, &c->peer_port, sa);
+	conn_limit(c, tls_handshake, tls_handshake);
+	if (l->tls == TLS_WRAP && tls_start(c) < 0)
+		conn_abort(c, "no TLS to be had");
+}
+
+static void
+pause_listener(struct conn *c, const char *why)
+{
+	static int64_t last;
+
+	if (!last || loop_now - last >= 60000) {
+		log_event("-", "listener-waits reason=\"%s\"", why);
+		last = loop_now;
+	}
+	conn_delay(c, FULL_MS);
+}
+
+static void
+accept_ready(struct conn *c, int revents)
+{
+	struct sockaddr_storage sa;
+	socklen_t n;
+	int fd, i;
+
+	(void)revents;
+	for (i = 0; i < ACCEPTS; i++) {
+		if (conn_free() <= SPARE) {
+			pause_listener(c, "too many connections");
+			return;
+		}
+		n = sizeof(sa);
+		fd = accept4(c->fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+				pause_listener(c, strerror(errno));
+			return;
+		}
+		welcome(fd, (struct sockaddr *)&sa, c->listener);
+	}
+}
+
+static const struct kind listener_kind = { .name = "listener", .ready = accept_ready };
+
+/* The socket address of a row; its length. */
+static socklen_t
+row_address(struct sockaddr_storage *sa, const struct listener *l, int offset)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)sa;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
+	int port = l->port + offset;
+
+	memset(sa, 0, sizeof(*sa));
+	if (port < 1 || port > 65535)
+		die(EX_USAGE, "port %d plus %d is not a port", l->port, offset);
+	if (inet_pton(AF_INET, l->address, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons((uint16_t)port);
+		return sizeof(*in);
+	}
+	if (inet_pton(AF_INET6, l->address, &in6->sin6_addr) == 1) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons((uint16_t)port);
+		return sizeof(*in6);
+	}
+	die(EX_CONFIG, "config.h: listeners, row %d: \"%s\" is not an address",
+	    (int)(l - listeners) + 1, l->address);
+}
+
+/* 1: it listens; 0: there is no IPv6 here. */
+static int
+listen_on(int row, int offset)
+{
+	static const int on = 1;
+	const struct listener *l = &listeners[row];
+	struct sockaddr_storage sa;
+	socklen_t n = row_address(&sa, l, offset);
+	struct conn *c;
+	int fd;
+
+	fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 && sa.ss_family == AF_INET6)
+		return 0;
+	if (fd < 0)
+		die(EX_OSERR, "socket:");
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    (sa.ss_family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0))
+		die(EX_OSERR, "setsockopt:");
+	if (bind(fd, (struct sockaddr *)&sa, n) < 0) {
+		if (sa.ss_family == AF_INET6 && errno == EADDRNOTAVAIL) {
+			(void)close(fd);	/* never used */
+			return 0;
+		}
+		die(errno == EACCES ? EX_NOPERM : EX_OSERR, "%s port %d:", l->address,
+		    l->port + offset);
+	}
+	if (listen(fd, SOMAXCONN) < 0)
+		die(EX_OSERR, "listen:");
+	c = conn_new(fd, &listener_kind, NULL, 0);
+	c->listener = row;
+	return 1;
+}
+
+static void
+listen_all(int offset)
+{
+	int n = 0, row;
+
+	for (row = 0; row < LISTENERS; row++)
+		if (listeners[row].address[0])
+			n += listen_on(row, offset);
+	if (!n)
+		die(EX_CONFIG, "config.h: no listener can be opened");
+}
+
+/* ---- privileges ---- */
+
+/* Files that root has left in the store, by a command say, belong to the server as well. */
+static void
+give(const char *dir)
+{
+	struct fs_dir d;
+	struct stat st;
+	const char *name;
+	char path[256];
+
+	if (fs_diropen(&d, dir) < 0)
+		return;
+	while ((name = fs_dirnext(&d))) {
+		if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
+			continue;
+		if (lstat(path, &st) == 0 && st.st_uid == 0 && (S_ISREG(st.st_mode) ||
+		    S_ISDIR(st.st_mode)) && lchown(path, run_uid, run_gid) < 0)
+			die(EX_NOPERM, "chown %s:", path);
+	}
+}
+
+static void
+give_store(void)
+{
+	static const char *const rooms[] = {
+		".", "mail", "spool", "spool/queue", "spool/bad", "spool/index", "tls"
+	};
+	struct stat st;
+	size_t i;
+
+	if (stat(".", &st) < 0)
+		die(EX_OSERR, "store:");
+	if (st.st_uid == 0 && chown(".", run_uid, run_gid) < 0)
+		die(EX_NOPERM, "chown:");
+	for (i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++)
+		give(rooms[i]);
+}
+
+/* In the present directory. Root becomes run_uid, or the owner of the store if that is somebody. */
+static void
+drop_privileges(void)
+{
+	struct stat st;
+
+	if (geteuid() == 0) {
+		give_store();
+		if (stat(".", &st) < 0 || chroot(".") < 0 || setgroups(0, NULL) < 0 ||
+		    setgid(st.st_gid) < 0 || setuid(st.st_uid) < 0)
+			die(EX_NOPERM, "giving up root:");
+		if (setuid(0) == 0 || geteuid() == 0)
+			die(EX_SOFTWARE, "root could not be given up");
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		log_event("-", "prctl error=\"%s\"", strerror(errno));
+}
+
+/* ---- serving ---- */
+
+static void
+on_signal(int sig)
+{
+	if (sig == SIGHUP)
+		got_hup = 1;
+	else
+		got_stop = 1;
+}
+
+/* All are blocked but inside ppoll(), which gets `during`. */
+static void
+catch_signals(sigset_t *during)
+{
+	static const int sigs[] = { SIGTERM, SIGINT, SIGHUP };
+	struct sigaction sa;
+	sigset_t block;
+	size_t i;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = SIG_IGN;
+	(void)sigaction(SIGPIPE, &sa, NULL);	/* these cannot fail */
+	sa.sa_handler = on_signal;
+	(void)sigemptyset(&block);
+	for (i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
+		(void)sigaction(sigs[i], &sa, NULL);
+		(void)sigaddset(&block, sigs[i]);
+	}
+	(void)sigprocmask(SIG_BLOCK, &block, during);
+	for (i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
+		(void)sigdelset(during, sigs[i]);
+}
+
+/* Each connection may have a scratch file or a mailbox and its index open. */
+static void
+raise_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return;
+	r.rlim_cur = r.rlim_max < 4 * SESSIONS ? r.rlim_max : 4 * SESSIONS;
+	(void)setrlimit(RLIMIT_NOFILE, &r);	/* with less there is EMFILE, which is survived */
+}
+
+/* Certificates and dates in mail depend on the clock; a board without a battery starts in 1970. */
+static void
+check_clock(void)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char built[] = __DATE__;	/* "Nov 22 2026" */
+	char date[DATE_TEXT];
+	struct tm tm;
+	time_t now = (time_t)loop_wall;
+	char mon[4];
+	long day;
+
+	memcpy(mon, built, 3);
+	mon[3] = '\0';
+	day = (strtol(built + 7, NULL, 10) * 12 + (strstr(months, mon) - months) / 3) * 31 +
+	    strtol(built + 4, NULL, 10);
+	if (gmtime_r(&now, &tm) && ((tm.tm_year + 1900L) * 12 + tm.tm_mon) * 31 + tm.tm_mday + 1 < day)
+		log_event("-", "clock-wrong now=\"%s\" note=\"before this program was built, %s\"",
+		    text_utc(date, loop_wall), built);
+}
+
+/* Nobody new comes in; who is there is told so. */
+static void
+say_goodbye(const sigset_t *sigs)
+{
+	int64_t until = loop_now + STOP_MS;
+	struct conn *c;
+	int i, left;
+
+	stopping = 1;
+	for (i = 0; i < SESSIONS; i++) {
+		c = conn_at(i);
+		if (!c || c->dead || c->closing)
+			continue;
+		if (c->kind->expire && c->up)
+			c->kind->expire(c);
+		else
+			conn_abort(c, "stopping");
+	}
+	do {
+		loop_turn(100, sigs, store_commit);
+		for (i = left = 0; i < SESSIONS; i++)
+			left += conn_at(i) != NULL;
+	} while (left && loop_now < until);
+}
+
+static void
+serve(const sigset_t *sigs)
+{
+	int wait;
+
+	while (!got_stop) {
+		loop_clock();
+		tls_reload(got_hup);
+		got_hup = 0;
+		wait = store_tick();
+		loop_turn(wait < 30000 ? wait : 30000, sigs, store_commit);
+	}
+	say_goodbye(sigs);
+	if (store_checkpoint() < 0)
+		log_event("-", "stopped note=\"the journal is kept for the next start\"");
+	else
+		log_event("-", "stopped");
+}
+
+static int
+run_server(const char *dir, int offset)
+{
+	static const struct loop_memory mem = { conns, bufs, polls, SESSIONS };
+	sigset_t sigs;
+
+	catch_signals(&sigs);
+	loop_init(&mem);
+	raise_limit();
+	drop_init();
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		die(EX_CANTCREAT, "%s:", dir);
+	if (chdir(dir) < 0)
+		die(EX_NOINPUT, "%s:", dir);
+	store_lock();
+	listen_all(offset);
+	drop_privileges();
+	store_init();
+	user_check();
+	check_clock();
+	tls_init();
+	log_event("-", "started version=%s host=%s store=%s", version, host, dir);
+	serve(&sigs);
+	return 0;
+}
+
+static void
+usage(void)
+{
+	die(EX_USAGE, "usage: maild [-d dir] [-p number] | maild [-d dir] passwd name | users | "
+	    "userdel name");
+}
+
+int
+main(int argc, char *argv[])
+{
+	const char *dir = store_dir;
+	uint64_t offset = 0;
+	int opt;
+
+	(void)umask(077);
+	find_host();
+	while ((opt = getopt(argc, argv, "+d:p:")) != -1) {
+		if (opt == 'd')
+			dir = optarg;
+		else if (opt != 'p' || text_u64(optarg, strlen(optarg), &offset) < 0 || offset > 65535)
+			usage();
+	}
+	if (optind < argc)
+		return admin_run(argc - optind, argv + optind, dir);
+	return run_server(dir, (int)offset);
+}

@@ -1,0 +1,242 @@
+/* See LICENSE file for copyright and licence details. */
+/*
+ * Letters that wait in spool/queue: one at a time, one recipient after the other, in slices. For each:
+ * checkpoint, note, append, sync the mailbox, then T becomes D and that is synced too; the
+ * file goes when no T is left. A crash in between leaves the T, the note and what recover.c needs.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/fs.h"
+#include "lib/log.h"
+#include "lib/text.h"
+#include "mail.h"
+#include "store.h"
+
+static struct {
+	struct fs_dir dir;
+	struct mail m;		/* m.fd < 0: no file in hand */
+	struct append a;
+	off_t next;		/* of the recipient lines: those before are dealt with */
+	off_t state_at;		/* of the state byte in hand */
+	int user;		/* being appended to, -1: none */
+	int left;		/* recipients that must wait */
+	int bad;		/* a recipient without an account */
+	int walking;
+	int late;		/* another round is wanted */
+	int64_t at;		/* when, 0: never */
+} q = { .dir = { .fd = -1 }, .m = { .fd = -1 }, .user = -1 };
+
+static void
+queue_path(char path[PATH_TEXT], const char *room, const char *id)
+{
+	(void)snprintf(path, PATH_TEXT, "spool/%s/%s", room, id);
+}
+
+void
+queue_kick(void)
+{
+	q.late = 1;
+	q.at = loop_now;
+}
+
+void
+queue_late(void)
+{
+	q.late = 1;
+	if (!q.at)
+		q.at = loop_now + retry_locked;
+}
+
+int
+queue_idle(void)
+{
+	return q.user < 0;
+}
+
+/* An id is 21 hexadecimal digits; its file is read up to the blank line behind the envelope. */
+int
+queue_open(struct mail *m, const char *id, int *bad)
+{
+	char path[PATH_TEXT], *env, *e;
+	struct stat st;
+
+	*bad = 0;
+	m->fd = -1;
+	if (text_copy(m->id, sizeof(m->id), id, strlen(id)) < 0 || strlen(id) != ID_TEXT - 3) {
+		*bad = 1;
+		return -1;
+	}
+	queue_path(path, "queue", id);
+	m->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (m->fd < 0 || fstat(m->fd, &st) < 0)
+		return -1;
+	m->at = 0;
+	m->end = st.st_size;
+	m->text = st.st_size < ENVELOPE_MAX ? st.st_size : ENVELOPE_MAX - 1;
+	env = mail_envelope(m);
+	e = env ? strstr(env, "\n\n") : NULL;
+	if (!e) {
+		*bad = 1;
+		(void)close(m->fd);	/* only read from */
+		m->fd = -1;
+		return -1;
+	}
+	m->text = e + 2 - env;
+	return 0;
+}
+
+static void
+set_aside(const char *id, const char *why)
+{
+	char from[PATH_TEXT], to[PATH_TEXT];
+
+	queue_path(from, "queue", id);
+	queue_path(to, "bad", id);
+	if (rename(from, to) < 0)
+		store_trouble("spool/bad");
+	else
+		log_event(id, "set-aside file=%s reason=\"%s\"", to, why);
+}
+
+/* The file in hand is done with for this round. */
+static void
+put_down(void)
+{
+	char path[PATH_TEXT];
+
+	(void)close(q.m.fd);	/* what counts was synced */
+	q.m.fd = -1;
+	queue_path(path, "queue", q.m.id);
+	if (q.left)
+		queue_late();
+	else if (q.bad)
+		set_aside(q.m.id, "no such account");
+	else if (unlink(path) < 0)
+		store_trouble("queue");
+}
+
+static void
+done(enum res r)
+{
+	int user = q.user;
+
+	q.user = -1;
+	if (r == R_OK && (box_sync(user) < 0 || fs_write(q.m.fd, "D", 1, q.state_at) < 0 ||
+	    fs_sync(q.m.fd) < 0)) {
+		/* it may be in the mailbox, and T says it is not: only recovery can tell */
+		store_break("queue");
+		r = R_TEMP;
+	}
+	if (r == R_OK)
+		log_event(q.m.id, "delivered to=%s", user_at(user)->name);
+	else
+		q.left++;
+}
+
+/* The next recipient of the file in hand: 1, or 0 when there is none. */
+static int
+next_rcpt(void)
+{
+	const char *line = NULL;
+	struct rcpt r;
+	char *env = mail_envelope(&q.m);
+
+	if (!env) {
+		q.left++;
+		return 0;
+	}
+	while (mail_rcpt(env, &line, &r)) {
+		if (r.at < q.next || r.state != 'T')
+			continue;
+		q.next = r.at + 1;
+		if (r.user < 0) {
+			q.bad = 1;
+			continue;
+		}
+		q.state_at = r.at;
+		q.user = r.user;
+		return 1;
+	}
+	return 0;
+}
+
+/* Before the first byte: a checkpoint, so that the note is alone with this letter. */
+static enum res
+begin(int user)
+{
+	q.user = -1;
+	if (store_checkpoint() < 0 || store_note(user) < 0 || journal_sync(&journal) < 0)
+		return R_TEMP;
+	q.user = user;
+	return append_begin(&q.a, user, &q.m);
+}
+
+/* Take up the next file: 1, or 0 at the end of the round. */
+static int
+take_up(void)
+{
+	const char *name;
+	int bad;
+
+	while ((name = fs_dirnext(&q.dir))) {
+		if (queue_open(&q.m, name, &bad) == 0) {
+			q.next = 0;
+			q.left = q.bad = 0;
+			return 1;
+		}
+		if (bad)
+			set_aside(name, "not a queue file");
+	}
+	q.walking = 0;
+	return 0;
+}
+
+static void
+slice(void)
+{
+	enum res r;
+
+	if (q.user >= 0) {
+		r = append_step(&q.a, loop_ms() + SLICE_MS);
+		if (r != R_AGAIN)
+			done(r);
+	} else if (q.m.fd < 0) {
+		(void)take_up();
+	} else if (next_rcpt()) {
+		int user = q.user;
+
+		r = begin(user);
+		q.user = user;
+		if (r != R_AGAIN)
+			done(r);
+	} else {
+		put_down();
+	}
+}
+
+int
+queue_tick(int wait)
+{
+	if (!q.walking && q.late && loop_now >= q.at) {
+		q.late = 0;
+		q.at = 0;
+		if (fs_diropen(&q.dir, "spool/queue") < 0) {
+			store_trouble("spool/queue");
+			queue_late();
+		} else {
+			q.walking = 1;
+		}
+	}
+	if (q.walking) {
+		slice();
+		return 0;
+	}
+	if (q.late && q.at - loop_now < wait)
+		wait = q.at > loop_now ? (int)(q.at - loop_now) : 0;
+	return wait;
+}

@@ -1,0 +1,412 @@
+/* See LICENSE file for copyright and licence details. */
+/*
+ * After a crash: every letter of the journal is in its mailboxes exactly once, or in the queue.
+ *
+ * For each mailbox the last note in the journal says up to where it was on the disk. What stands behind
+ * is, after a mere crash or power cut, nothing but letters that came after the note (in the
+ * journal, or one of the queue), the last ones maybe torn or with zeros where blocks were never written.
+ * Then the mailbox is cut at the note and all those letters are appended again. If anything
+ * else stands there, another program has written to the mailbox; then nothing is cut but a torn
+ * letter at the very end, and only letters whose id is in no message of the mailbox are appended.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/fs.h"
+#include "lib/log.h"
+#include "lib/mbox.h"
+#include "lib/text.h"
+#include "mail.h"
+#include "store.h"
+
+enum {
+	IDS = 256,		/* looked for in one pass over a mailbox */
+	PIECE = 1 << 14,
+	HEADER = 2048		/* of a message in which our trace field must be */
+};
+
+struct noted {
+	struct note note;
+	off_t after;		/* journal records from here on came after it; 0: there is no note */
+};
+
+static struct noted noted[ACCOUNTS];
+static char piece[PIECE];
+
+/* The mailbox at hand. */
+static struct {
+	int user, fd;
+	off_t size;
+} box;
+
+/* ---- letters ---- */
+
+/* A letter's record as a mail: 0, or -1 if the tag is odd. */
+static int
+as_mail(struct mail *m, const struct record *r)
+{
+	char tag[JOURNAL_TAG + 1], *e;
+
+	memcpy(tag, r->tag, JOURNAL_TAG);
+	tag[JOURNAL_TAG] = '\0';
+	e = strchr(tag, ' ');
+	if (!e || text_copy(m->id, sizeof(m->id), tag, (size_t)(e - tag)) < 0)
+		return -1;
+	m->fd = journal.fd;
+	m->at = r->at;
+	m->text = r->at + (off_t)strtoul(e + 1, NULL, 10);
+	m->end = r->at + (off_t)r->n;
+	return m->text <= m->end ? 0 : -1;
+}
+
+/* The state of an account in a letter's envelope: 'T', 'D', or 0: it is no recipient. */
+static int
+state(const struct mail *m, int user)
+{
+	const char *line = NULL;
+	struct rcpt r;
+	char *env = mail_envelope(m);
+
+	while (env && mail_rcpt(env, &line, &r))
+		if (r.user == user)
+			return r.state;
+	return 0;
+}
+
+/* Must the journal bring this letter to the account? Not if the queue has it and still will. */
+static int
+wanted(const struct mail *m, int user)
+{
+	struct mail queued;
+	int bad, s = 0;
+
+	if (!state(m, user))
+		return 0;
+	if (queue_open(&queued, m->id, &bad) == 0) {
+		s = state(&queued, user);
+		(void)close(queued.fd);		/* only read from */
+	}
+	return s != 'T';
+}
+
+/* The next letter for the mailbox at hand in the journal, from *at: 1 or 0. */
+static int
+next_letter(off_t *at, struct mail *m)
+{
+	struct record r;
+
+	while (journal_next(&journal, at, &r))
+		if (r.type == RECORD_LETTER && as_mail(m, &r) == 0 && wanted(m, box.user))
+			return 1;
+	return 0;
+}
+
+/* ---- does the mailbox hold what we would have written? ---- */
+
+enum fit { FIT_NO, FIT_TORN, FIT_WHOLE };
+
+/*
+ * Compare with the file at *at; a byte that is zero there fits, but tears. A letter that goes beyond the
+ * end of the file is torn. *at moves behind what fitted.
+ */
+static enum fit
+fits(const struct mail *m, off_t *at)
+{
+	struct emit e;
+	const char *p;
+	enum fit f = FIT_WHOLE;
+	off_t pos = *at;
+	ssize_t i, k, n;
+
+	emit_init(&e, m, box.user);
+	while ((n = emit_next(&e, &p)) > 0) {
+		while (n) {
+			k = n < PIECE ? n : PIECE;
+			if (k > box.size - pos) {
+				k = box.size - pos;
+				f = FIT_TORN;
+			}
+			if (k == 0 || fs_read(box.fd, piece, (size_t)k, pos) < 0) {
+				*at = pos;
+				return k ? FIT_NO : FIT_TORN;
+			}
+			for (i = 0; i < k; i++) {
+				if (piece[i] != p[i] && piece[i])
+					return FIT_NO;
+				if (piece[i] != p[i])
+					f = FIT_TORN;
+			}
+			pos += k;
+			p += k;
+			n -= k;
+		}
+	}
+	if (n < 0)
+		return FIT_NO;
+	*at = pos;
+	return f;
+}
+
+/* One letter of the queue may have been under way: the same for those. */
+static void
+fit_queued(off_t *at)
+{
+	struct fs_dir d;
+	struct mail m;
+	const char *name;
+	int bad;
+
+	if (fs_diropen(&d, "spool/queue") < 0)
+		return;
+	while ((name = fs_dirnext(&d))) {
+		if (queue_open(&m, name, &bad) < 0)
+			continue;
+		if (state(&m, box.user) == 'T')
+			(void)fits(&m, at);
+		(void)close(m.fd);	/* only read from */
+	}
+}
+
+/* Line ends that an append puts before its first letter, when the note's end is not a blank line. */
+static off_t
+mended(off_t at)
+{
+	char t[2] = { '\n', '\n' };
+	int i;
+
+	if (at == 0)
+		return 0;
+	if (fs_read(box.fd, at == 1 ? t + 1 : t, at == 1 ? 1 : 2, at == 1 ? 0 : at - 2) < 0)
+		return at;
+	for (i = t[1] != '\n' ? 2 : t[0] != '\n'; i > 0 && at < box.size; i--, at++)
+		if (fs_read(box.fd, t, 1, at) < 0 || (t[0] != '\n' && t[0]))
+			break;
+	return at;
+}
+
+static int
+all_zero(off_t at)
+{
+	char c;
+
+	for (; at < box.size; at++)
+		if (fs_read(box.fd, &c, 1, at) < 0 || c)
+			return 0;
+	return 1;
+}
+
+/* Is everything behind the note ours? */
+static int
+only_ours(const struct noted *n)
+{
+	struct mail m;
+	off_t at, rec = n->after;
+
+	if ((uint64_t)box.size < n->note.size)
+		return 0;
+	at = mended((off_t)n->note.size);
+	while (at < box.size && next_letter(&rec, &m))
+		(void)fits(&m, &at);
+	if (at < box.size)
+		fit_queued(&at);
+	return all_zero(at);
+}
+
+/* ---- the other case: which letters are there? ---- */
+
+static struct {
+	struct mail m[IDS];
+	unsigned char found[IDS];
+	int n;
+	struct mbox_msg last;	/* the last message of the mailbox */
+	int last_is;		/* the letter in it, -1: none of these */
+} look;
+
+/* The id in our trace field: the first " id " behind the first "by" of the header. */
+static int
+find_id(const char *h)
+{
+	const char *end = strstr(h, "\n\n"), *p = strstr(h, "\n\tby ");
+	int i;
+
+	p = p ? strstr(p, " id ") : NULL;
+	if (!p || (end && p > end))
+		return -1;
+	for (i = 0; i < look.n; i++)
+		if (!strncmp(p + 4, look.m[i].id, strlen(look.m[i].id)))
+			return i;
+	return -1;
+}
+
+static void
+seen(void *arg, const struct mbox_msg *m)
+{
+	char h[HEADER + 1];
+	ssize_t n;
+
+	(void)arg;
+	n = pread(box.fd, h, m->end - m->text < HEADER ? (size_t)(m->end - m->text) : HEADER,
+	    (off_t)m->text);
+	h[n > 0 ? n : 0] = '\0';
+	look.last = *m;
+	look.last_is = find_id(h);
+	if (look.last_is >= 0)
+		look.found[look.last_is] = 1;
+}
+
+static int
+pass(void)
+{
+	struct mbox_scan s;
+	ssize_t n;
+
+	look.last_is = -1;
+	memset(look.found, 0, sizeof(look.found));
+	mbox_scan_init(&s, 0, seen, NULL);
+	while ((n = pread(box.fd, piece, sizeof(piece), (off_t)s.at)) > 0)
+		mbox_scan_feed(&s, piece, (size_t)n);
+	mbox_scan_end(&s);
+	return n < 0 ? -1 : 0;
+}
+
+/* The last message may be a torn letter of ours: then it is cut off and counts as missing. */
+static int
+cut_torn(void)
+{
+	off_t at = (off_t)look.last.from;
+	enum fit f;
+
+	if (look.last_is < 0)
+		return 0;
+	f = fits(&look.m[look.last_is], &at);
+	if (f != FIT_TORN || at < box.size)
+		return 0;
+	look.found[look.last_is] = 0;
+	box.size = (off_t)look.last.from;
+	return box_cut(box.user, box.size);
+}
+
+static int
+add_missing(const struct noted *n)
+{
+	off_t rec = n->after;
+	int i, more;
+
+	do {
+		for (look.n = 0; look.n < IDS && next_letter(&rec, &look.m[look.n]); look.n++)
+			;
+		more = look.n == IDS;
+		if (look.n && (pass() < 0 || cut_torn() < 0))
+			return -1;
+		for (i = 0; i < look.n; i++) {
+			if (look.found[i])
+				continue;
+			if (store_append(&look.m[i], box.user) != R_OK)
+				return -1;
+			log_event(look.m[i].id, "recovered to=%s", user_at(box.user)->name);
+		}
+	} while (more);
+	return 0;
+}
+
+/* ---- one mailbox ---- */
+
+static int
+add_all(const struct noted *n)
+{
+	struct mail m;
+	off_t rec = n->after;
+
+	if (box.size > (off_t)n->note.size && box_cut(box.user, (off_t)n->note.size) < 0)
+		return -1;
+	while (next_letter(&rec, &m)) {
+		if (store_append(&m, box.user) != R_OK)
+			return -1;
+		log_event(m.id, "recovered to=%s", user_at(box.user)->name);
+	}
+	return 0;
+}
+
+static int
+recover_box(int user, const struct noted *n)
+{
+	char path[PATH_TEXT];
+	struct stat st;
+	int r;
+
+	box.user = user;
+	box.size = 0;
+	box.fd = open(box_path(path, user), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (box.fd < 0 && errno != ENOENT)
+		return -1;
+	memset(&st, 0, sizeof(st));
+	if (box.fd >= 0 && fstat(box.fd, &st) == 0)
+		box.size = st.st_size;
+	if ((!n->note.ino || n->note.ino == (uint64_t)st.st_ino) && only_ours(n)) {
+		r = add_all(n);
+	} else {
+		log_event("-", "mailbox-changed user=%s note=\"recovery looks for each letter\"",
+		    user_at(user)->name);
+		r = box.fd < 0 ? add_all(n) : add_missing(n);
+	}
+	if (box.fd >= 0)
+		(void)close(box.fd);	/* only read from */
+	return r < 0 || box_sync(user) < 0 ? -1 : 0;
+}
+
+/* ---- all ---- */
+
+static void
+read_note(const struct record *r, off_t after)
+{
+	struct note n;
+	int user = user_find(r->tag, strnlen(r->tag, JOURNAL_TAG));
+
+	if (user < 0 || r->n != sizeof(n) || fs_read(journal.fd, &n, sizeof(n), r->at) < 0)
+		return;
+	noted[user].note = n;
+	noted[user].after = after;
+}
+
+/* An account is gone: its letters go into the queue, which will set them aside. */
+static int
+keep_orphans(const struct mail *m)
+{
+	const char *line = NULL;
+	struct rcpt r;
+	char *env = mail_envelope(m);
+
+	while (env && mail_rcpt(env, &line, &r))
+		if (r.user < 0)
+			return store_queue(m);
+	return 0;
+}
+
+int
+recover(void)
+{
+	struct record r;
+	struct mail m;
+	off_t at = 0;
+	int i;
+
+	memset(noted, 0, sizeof(noted));
+	while (journal_next(&journal, &at, &r)) {
+		if (r.type == RECORD_NOTE)
+			read_note(&r, at);
+		else if (r.type == RECORD_LETTER && as_mail(&m, &r) == 0 && keep_orphans(&m) < 0)
+			return -1;
+	}
+	for (i = 0; i < ACCOUNTS; i++) {
+		if (noted[i].after && recover_box(i, &noted[i]) < 0) {
+			store_trouble("recovery");
+			return -1;
+		}
+	}
+	return 0;
+}

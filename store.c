@@ -1,0 +1,627 @@
+/* See LICENSE file for copyright and licence details. */
+/*
+ * Accepted letters: from the session's scratch file through the journal into mailboxes.
+ *
+ *	spool/tmp/SLOT		a letter that is being received, in queue format
+ *	spool/journal		letters that were acknowledged since the last checkpoint (lib/journal.h)
+ *	spool/queue/ID		letters that wait: large ones, and those whose mailbox was locked
+ *	spool/bad/		what could not be understood; never deleted
+ *
+ * Queue format: the envelope, "F<sender>" and a line "T<recipient> account" for each recipient, a blank
+ * line, the text with LF line ends. T becomes D when the letter is in that mailbox, on the disk.
+ * The journal has records of two types: a letter (tag: id and length of the envelope; payload:
+ * queue format) and a note (tag: account; payload: struct note): "all in this mailbox up to here is
+ * on the disk". A note goes before the first letter for a mailbox after each sync of it.
+ *
+ * States a crash may leave, and what recovery makes of them (recover.c):
+ *
+ *	letter not, or not wholly, in the journal	it was not acknowledged: it is gone
+ *	in the journal, not in the mailbox		appended
+ *	in the journal, torn in the mailbox		cut at the note, all letters since appended
+ *	in both						the same, or left alone: never twice
+ *	in the queue, T, mailbox noted			cut at the note; the queue tries again
+ *	in the queue, D					it is in the mailbox, synced before the D
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/fs.h"
+#include "lib/journal.h"
+#include "lib/log.h"
+#include "lib/text.h"
+#include "mail.h"
+#include "store.h"
+
+/* A letter whose mailbox could not be written to: the journal must keep it until it is in the queue. */
+struct owed {
+	struct mail m;			/* in the journal */
+	struct user_set to;		/* accounts that did not get it */
+};
+
+struct journal journal;
+
+static struct owed owed[SESSIONS];
+static int nowed;
+static struct letter *batch, **batch_end = &batch;
+static int broken;			/* a sync has failed: nothing is accepted until store_heal() */
+static int64_t checkpoint_at;		/* when the next is due, 0: none */
+static int64_t heal_at;
+static char piece[1 << 15];
+
+const size_t store_memory = sizeof(owed) + sizeof(piece);
+
+void
+store_trouble(const char *what)
+{
+	static int64_t last;
+	static int last_errno;
+
+	if (last && loop_now - last < 60000 && errno == last_errno)
+		return;
+	last = loop_now;
+	last_errno = errno;
+	log_event("-", "disk-trouble at=\"%s\" error=\"%s\"", what, strerror(errno));
+}
+
+void
+store_break(const char *what)
+{
+	store_trouble(what);
+	broken = 1;
+}
+
+/* ---- a letter on its way in ---- */
+
+enum res
+store_room(uint64_t size)
+{
+	struct statvfs v;
+	uint64_t room;
+
+	if (broken)
+		return R_TEMP;
+	if (statvfs("spool", &v) < 0) {
+		store_trouble("statvfs");
+		return R_TEMP;
+	}
+	room = (uint64_t)v.f_bavail * (uint64_t)v.f_frsize;
+	if (room < disk_reserve || (room - disk_reserve) / 2 < size ||
+	    (v.f_files && v.f_favail < inode_reserve)) {
+		errno = ENOSPC;
+		store_trouble("room");
+		return R_TEMP;
+	}
+	return R_OK;
+}
+
+int
+store_broken(void)
+{
+	return broken;
+}
+
+static void
+scratch_path(char path[PATH_TEXT], int slot)
+{
+	(void)snprintf(path, PATH_TEXT, "spool/tmp/%d", slot);
+}
+
+static void
+append(struct letter *l, const void *p, size_t n)
+{
+	if (l->bad || !n)
+		return;
+	if (fs_write(l->fd, p, n, l->size) < 0) {
+		l->bad = R_TEMP;
+		l->full = errno == ENOSPC || errno == EDQUOT;
+		store_trouble("scratch");
+		return;
+	}
+	l->size += (off_t)n;
+}
+
+enum res
+letter_begin(struct letter *l, int slot, const char *sender, size_t n)
+{
+	char line[ADDR_TEXT + 8], path[PATH_TEXT];
+	int len;
+
+	memset(l, 0, sizeof(*l));
+	new_id(l->id);
+	l->slot = slot;
+	scratch_path(path, slot);
+	l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (l->fd < 0) {
+		l->full = errno == ENOSPC || errno == EDQUOT;
+		store_trouble("scratch");
+		return R_TEMP;
+	}
+	len = snprintf(line, sizeof(line), "F<%.*s>\n", (int)n, sender);
+	append(l, line, (size_t)len);
+	return l->bad;
+}
+
+enum res
+letter_rcpt(struct letter *l, const char *rcpt, size_t n, const struct user_set *to)
+{
+	char line[ADDR_TEXT + NAME_TEXT + 8];
+	int i, len;
+
+	for (i = 0; i < ACCOUNTS; i++) {
+		if (!user_in(to, i) || user_in(&l->to, i))
+			continue;
+		len = snprintf(line, sizeof(line), "T<%.*s> %s\n", (int)n, rcpt, user_at(i)->name);
+		append(l, line, (size_t)len);
+		if (l->bad)
+			return l->bad;
+		l->to.bit[i / 8] |= (unsigned char)(1 << (i % 8));
+	}
+	return R_OK;
+}
+
+void
+letter_text(struct letter *l, const char *p, size_t n)
+{
+	if (!l->text) {
+		append(l, "\n", 1);
+		l->text = l->size;
+	}
+	append(l, p, n);
+	/* what is too large for the journal will be synced by itself: let the disk begin early */
+	if (l->size - l->pushed > (1 << 20)) {
+		(void)sync_file_range(l->fd, l->pushed, l->size - l->pushed, SYNC_FILE_RANGE_WRITE);
+		l->pushed = l->size;
+	}
+}
+
+void
+letter_abort(struct letter *l)
+{
+	if (l->fd >= 0)
+		(void)close(l->fd);	/* nothing that counts is in it */
+	l->fd = -1;
+}
+
+/* ---- into the journal ---- */
+
+static struct mail
+scratch(const struct letter *l)
+{
+	struct mail m;
+
+	memcpy(m.id, l->id, sizeof(m.id));
+	m.fd = l->fd;
+	m.at = 0;
+	m.text = l->text;
+	m.end = l->size;
+	return m;
+}
+
+int
+store_note(int user)
+{
+	struct note n;
+
+	if (!box_note(user, &n))
+		return 0;
+	if (journal_begin(&journal, RECORD_NOTE, user_at(user)->name, sizeof(n)) < 0 ||
+	    journal_add(&journal, &n, sizeof(n)) < 0 || journal_end(&journal) < 0)
+		return -1;
+	box_noted(user);
+	if (!checkpoint_at)
+		checkpoint_at = loop_now + checkpoint_every;
+	return 0;
+}
+
+static int
+copy_in(const struct letter *l)
+{
+	off_t at;
+	size_t n;
+
+	for (at = 0; at < l->size; at += (off_t)n) {
+		n = l->size - at < (off_t)sizeof(piece) ? (size_t)(l->size - at) : sizeof(piece);
+		if (fs_read(l->fd, piece, n, at) < 0 || journal_add(&journal, piece, n) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+put_letter(struct letter *l)
+{
+	char tag[JOURNAL_TAG];
+	int i;
+
+	for (i = 0; i < ACCOUNTS; i++)
+		if (user_in(&l->to, i) && store_note(i) < 0)
+			return -1;
+	(void)snprintf(tag, sizeof(tag), "%s %u", l->id, (unsigned)l->text);
+	if (journal_begin(&journal, RECORD_LETTER, tag, (uint64_t)l->size) < 0 || copy_in(l) < 0 ||
+	    journal_end(&journal) < 0)
+		return -1;
+	l->journal = journal.last;
+	return 0;
+}
+
+static int
+large(const struct letter *l)
+{
+	return (uint64_t)l->size > letter_small;
+}
+
+void
+letter_finish(struct letter *l)
+{
+	enum { NOTES = 16384 };		/* for the notes of all recipients */
+
+	if (!l->text)
+		letter_text(l, "", 0);
+	if (l->bad == R_OK && !large(l)) {
+		if (!journal_fits(&journal, (uint64_t)l->size + NOTES) ||
+		    box_dirty() + 8 > BOXES) {
+			store_commit();
+			(void)store_checkpoint();	/* if it fails put_letter() will */
+		}
+		if (broken || put_letter(l) < 0) {
+			l->bad = R_TEMP;
+			l->full = !broken && (errno == ENOSPC || errno == EDQUOT);
+			store_trouble("journal");
+		}
+	}
+	l->next = NULL;
+	*batch_end = l;
+	batch_end = &l->next;
+}
+
+/* ---- out of the journal ---- */
+
+static void
+owe(const struct mail *m, const struct user_set *to)
+{
+	BUG_IF(nowed == SESSIONS);
+	owed[nowed].m = *m;
+	owed[nowed].to = *to;
+	nowed++;
+}
+
+/* Append a small letter to a mailbox, at once. */
+enum res
+store_append(const struct mail *m, int user)
+{
+	struct append a;
+	enum res r;
+
+	r = append_begin(&a, user, m);
+	while (r == R_AGAIN)
+		r = append_step(&a, INT64_MAX);
+	return r;
+}
+
+static void
+deliver(struct letter *l)
+{
+	struct mail m = scratch(l);
+	struct user_set late;
+	int i, some = 0;
+
+	memset(&late, 0, sizeof(late));
+	for (i = 0; i < ACCOUNTS; i++) {
+		if (!user_in(&l->to, i) || store_append(&m, i) == R_OK)
+			continue;
+		late.bit[i / 8] |= (unsigned char)(1 << (i % 8));
+		some = 1;
+	}
+	if (!some)
+		return;
+	m.fd = journal.fd;
+	m.at = l->journal;
+	m.text += l->journal;
+	m.end += l->journal;
+	owe(&m, &late);
+	log_event(l->id, "deferred reason=\"mailbox locked or in trouble\"");
+}
+
+/* A large letter is its own journal: its scratch file, synced, becomes a queue file. */
+static int
+enqueue(struct letter *l)
+{
+	char from[PATH_TEXT], to[PATH_TEXT];
+
+	scratch_path(from, l->slot);
+	(void)snprintf(to, sizeof(to), "spool/queue/%s", l->id);
+	if (ftruncate(l->fd, l->size) < 0 || fsync(l->fd) < 0 || rename(from, to) < 0)
+		return -1;
+	if (fs_syncdir("spool/queue") == 0)
+		return 0;
+	(void)unlink(to);	/* it will be refused; if this fails too it may come twice, not never */
+	return -1;
+}
+
+static void
+commit_large(struct letter *l)
+{
+	if (enqueue(l) < 0) {
+		l->bad = R_TEMP;
+		l->full = errno == ENOSPC || errno == EDQUOT;
+		store_trouble("queue");
+		return;
+	}
+	queue_kick();
+}
+
+void
+store_commit(void)
+{
+	struct letter *l, *next;
+	int synced;
+
+	if (!batch)
+		return;
+	synced = journal_sync(&journal) == 0;
+	if (!synced)
+		store_break("journal");
+	l = batch;
+	batch = NULL;
+	batch_end = &batch;
+	for (; l; l = next) {
+		next = l->next;
+		if (l->bad == R_OK && large(l))
+			commit_large(l);
+		else if (l->bad == R_OK && synced)
+			deliver(l);
+		else if (l->bad == R_OK)
+			l->bad = R_TEMP;
+		l->done(l, l->bad);
+	}
+	(void)store_settle();		/* otherwise the journal keeps them */
+}
+
+/* ---- from the journal into the queue ---- */
+
+/* Write the queue file of a letter, with D for the accounts that have it. */
+static int
+write_queue(const struct owed *o, int fd)
+{
+	char *env = mail_envelope(&o->m);
+	const char *line = NULL;
+	struct rcpt r;
+	off_t at;
+	size_t n;
+
+	if (!env) {
+		errno = EIO;
+		return -1;
+	}
+	while (mail_rcpt(env, &line, &r))
+		if (r.user >= 0 && !user_in(&o->to, r.user))
+			env[r.at] = 'D';
+	n = (size_t)(o->m.text - o->m.at);
+	if (fs_write(fd, env, n, 0) < 0)
+		return -1;
+	for (at = o->m.text; at < o->m.end; at += (off_t)n) {
+		n = o->m.end - at < (off_t)sizeof(piece) ? (size_t)(o->m.end - at) : sizeof(piece);
+		if (fs_read(o->m.fd, piece, n, at) < 0 || fs_write(fd, piece, n, at - o->m.at) < 0)
+			return -1;
+	}
+	return fsync(fd);
+}
+
+static int
+settle(const struct owed *o)
+{
+	char tmp[PATH_TEXT], path[PATH_TEXT];
+	int fd, r;
+
+	(void)snprintf(tmp, sizeof(tmp), "spool/tmp/q%s", o->m.id);
+	(void)snprintf(path, sizeof(path), "spool/queue/%s", o->m.id);
+	fd = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -1;
+	r = write_queue(o, fd);
+	if (close(fd) < 0)
+		r = -1;
+	if (r == 0)
+		r = rename(tmp, path);
+	return r == 0 ? fs_syncdir("spool/queue") : -1;
+}
+
+int
+store_queue(const struct mail *m)
+{
+	struct owed o;
+
+	memset(&o, 0, sizeof(o));
+	o.m = *m;
+	return settle(&o);
+}
+
+int
+store_settle(void)
+{
+	while (nowed) {
+		if (settle(&owed[nowed - 1]) < 0) {
+			store_trouble("queue");
+			return -1;
+		}
+		nowed--;
+		queue_late();
+	}
+	return 0;
+}
+
+/* ---- checkpoint ---- */
+
+int
+store_checkpoint(void)
+{
+	if (broken)
+		return -1;
+	while (!queue_idle())
+		(void)queue_tick(0);
+	checkpoint_at = 0;
+	if (journal_empty(&journal) && !box_dirty())
+		return 0;
+	if (store_settle() < 0) {
+		checkpoint_at = loop_now + checkpoint_every;
+		return -1;
+	}
+	if (box_syncall() < 0 || journal_reset(&journal) < 0) {
+		/* what was not synced may be lost, whatever a second sync says: only the journal has it */
+		store_break("checkpoint");
+		return -1;
+	}
+	return 0;
+}
+
+/* After a failed sync: do again what a restart would do. */
+static void
+heal(void)
+{
+	int i;
+
+	heal_at = loop_now + retry_locked;
+	for (i = 0; i < ACCOUNTS; i++)
+		if (box_used(i))
+			return;
+	for (i = 0; i < ACCOUNTS; i++)
+		box_forget(i);
+	journal.end = journal.synced;
+	journal.bad = 0;
+	if (recover() < 0 || store_renew() < 0)
+		return;
+	broken = 0;
+	log_event("-", "disk-healed");
+}
+
+int
+store_tick(void)
+{
+	int wait = 60000;
+
+	if (broken) {
+		if (loop_now >= heal_at)
+			heal();
+		return (int)retry_locked;
+	}
+	if (checkpoint_at && loop_now >= checkpoint_at && queue_idle())
+		(void)store_checkpoint();	/* it says so itself, and is tried again */
+	box_tick();
+	if (checkpoint_at)
+		wait = (int)(checkpoint_at > loop_now ? checkpoint_at - loop_now : 0);
+	return queue_tick(wait);
+}
+
+/* ---- start ---- */
+
+/* A journal that can no longer be trusted gives way to a new one. */
+int
+store_renew(void)
+{
+	struct journal new;
+
+	if (journal_open(&new, "spool", "spool/tmp/journal", (off_t)journal_size) < 0)
+		return -1;
+	if (rename("spool/tmp/journal", "spool/journal") < 0 || fs_syncdir("spool") < 0) {
+		journal_close(&new);
+		return -1;
+	}
+	journal_close(&journal);
+	journal = new;
+	nowed = 0;
+	return 0;
+}
+
+void
+store_lock(void)
+{
+	char who[32];
+	int fd, n;
+
+	fd = open("lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		die(EX_CANTCREAT, "lock:");
+	if (fs_lock(fd) < 0) {
+		if (fs_slurp("lock", who, sizeof(who)) <= 0)
+			(void)text_copy(who, sizeof(who), "?", 1);
+		who[strcspn(who, "\n")] = '\0';
+		die(EX_TEMPFAIL, "the store is in use by process %s", who);
+	}
+	n = snprintf(who, sizeof(who), "%ld\n", (long)getpid());
+	if (ftruncate(fd, 0) < 0 || fs_write(fd, who, (size_t)n, 0) < 0)
+		die(EX_IOERR, "lock:");
+	/* fd stays open, and with it the lock, as long as the process lives */
+}
+
+static void
+make_rooms(void)
+{
+	static const char *const rooms[] = {
+		"mail", "spool", "spool/tmp", "spool/queue", "spool/bad", "spool/index", "tls"
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++)
+		if (fs_mkdir(strncmp(rooms[i], "spool/", 6) ? "." : "spool", rooms[i]) < 0)
+			die(EX_CANTCREAT, "%s:", rooms[i]);
+}
+
+static void
+sweep(void)
+{
+	struct fs_dir d;
+	const char *name;
+	char path[PATH_TEXT];
+
+	if (fs_diropen(&d, "spool/tmp") < 0)
+		die(EX_IOERR, "spool/tmp:");
+	while ((name = fs_dirnext(&d)))
+		if (snprintf(path, sizeof(path), "spool/tmp/%s", name) < (int)sizeof(path))
+			(void)unlink(path);	/* of no use to anyone */
+}
+
+static void
+open_journal(void)
+{
+	char path[PATH_TEXT];
+
+	if (journal_open(&journal, "spool", "spool/journal", (off_t)journal_size) == 0)
+		return;
+	if (errno != EILSEQ)
+		die(EX_IOERR, "spool/journal:");
+	(void)snprintf(path, sizeof(path), "spool/bad/journal.%lld", (long long)loop_wall);
+	if (rename("spool/journal", path) < 0)
+		die(EX_IOERR, "spool/journal:");
+	log_event("-", "journal-unreadable moved=%s", path);
+	if (journal_open(&journal, "spool", "spool/journal", (off_t)journal_size) < 0)
+		die(EX_IOERR, "spool/journal:");
+}
+
+void
+store_init(void)
+{
+	static const struct timespec pause = { 0, 100000000 };
+	int tries;
+
+	make_rooms();
+	sweep();
+	if (user_load() < 0)
+		die(EX_IOERR, "users:");
+	box_init();
+	open_journal();
+	for (tries = 0; recover() < 0; tries++) {
+		if (tries == 100)
+			die(EX_TEMPFAIL, "recovery is not possible now:");
+		(void)nanosleep(&pause, NULL);		/* a mailbox may be locked */
+	}
+	if (journal_reset(&journal) < 0)
+		die(EX_IOERR, "spool/journal:");
+	queue_kick();
+}

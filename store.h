@@ -1,0 +1,49 @@
+/* What store.c (letters coming in), queue.c (letters that wait) and recover.c (after a crash) share. */
+#ifndef STORE_H
+#define STORE_H
+
+#include "lib/journal.h"
+#include "mail.h"
+
+enum { RECORD_LETTER = 1, RECORD_NOTE = 2 };
+
+extern struct journal journal;
+
+/* Log disk trouble, errno and place, once a minute for the same error. */
+void store_trouble(const char *what);
+
+/* What is on the disk is no longer known: accept nothing until recovery has been done. */
+void store_break(const char *what);
+
+/* Put a note about a mailbox into the journal if there is none: 0 or -1. It counts after a sync. */
+int store_note(int user);
+
+/* Append a small letter to a mailbox, at once: R_OK, R_TEMP, R_PERM. */
+enum res store_append(const struct mail *m, int user);
+
+/* Write queue files for letters whose mailboxes could not be written to: 0 or -1. */
+int store_settle(void);
+
+/* Write a queue file for the recipients of a letter that have no account: 0 or -1. */
+int store_queue(const struct mail *m);
+
+/* Put a fresh journal in the place of one whose sync has failed: 0 or -1. */
+int store_renew(void);
+
+/* The queue has something to do: at once, or after retry_locked. */
+void queue_kick(void);
+void queue_late(void);
+
+/* Is no append of the queue under way? A checkpoint would void its note. */
+int queue_idle(void);
+
+/* A slice of the queue's work; wait, or less: the ms until it wants to be called again. */
+int queue_tick(int wait);
+
+/* Open a queue file: 0; -1: it is not there or does not parse (*bad is set). m->fd is the caller's. */
+int queue_open(struct mail *m, const char *id, int *bad);
+
+/* Bring the mailboxes in line with the journal: 0, or -1 (logged). Everything is synced then. */
+int recover(void);
+
+#endif
