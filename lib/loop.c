@@ -494,7 +494,7 @@ feed(struct conn *c)
 	else if (c->eof && !c->out && !c->held && !c->working && c->hold_until <= loop_now &&
 	    !c->closing)
 		conn_abort(c, "closed by peer");
-	if (!c->dead && !c->closing && c->tp->pending(c) && thirsty(c))
+	if (!c->dead && (c->closing || (c->tp->pending(c) && thirsty(c))))
 		c->again = 1;
 }
 
