@@ -488,7 +488,7 @@ feed(struct conn *c)
 		c->kind->drain(c);
 	flush(c);
 	if (c->moved != before)
-		c->again = c->in || c->kind->drain;
+		c->again = c->in || c->kind->drain || c->closing;
 	else if (c->in && c->in->z - c->in->a == BUFSZ && !conn_busy(c))
 		conn_abort(c, "input not understood");
 	else if (c->eof && !c->out && !c->held && !c->working && c->hold_until <= loop_now &&
