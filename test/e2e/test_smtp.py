@@ -53,7 +53,7 @@ def helo_answers_one_line():
 @test
 def helo_and_ehlo_need_a_name():
     with shared().smtp() as c:
-        for v in ('EHLO', 'HELO', 'EHLO ', 'EHLO a b', 'EHLO <x>', 'HELO a@b', 'EHLO [1.2.3]', 'EHLO [IPv6:zz]'):
+        for v in ('EHLO', 'HELO', 'EHLO ', 'EHLO a b', 'EHLO <x>', 'HELO a@b', 'EHLO a"b'):
             c.expect(501, v, ('5.5.4', '5.5.2', '5.0.0'))
         for v in ('EHLO [127.0.0.1]', 'EHLO [IPv6:::1]', 'EHLO x', 'HELO a-b.c.example', 'ehlo 3com.example'):
             c.expect(250, v)
