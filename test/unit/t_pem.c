@@ -17,37 +17,35 @@ static const char *const name[KINDS] = { "p256", "other", "p384", "p521", "rsa",
 static struct pem_chain chain;
 static struct pem_key keys;
 
+/* A command in which $N is the name of a pair. */
 static int
-run(const char *fmt, const char *arg)
+run(const char *command, const char *n)
 {
-	char command[600];
-
-	(void)snprintf(command, sizeof(command), fmt, arg, arg, arg, arg);
-	return system(command) == 0;
+	return setenv("N", n, 1) == 0 && system(command) == 0;
 }
 
 static void
 make(void)
 {
 	static const char *const how[KINDS] = {
-		"openssl ecparam -name prime256v1 -genkey -out %s.key",
-		"openssl ecparam -name prime256v1 -genkey -out %s.key",
-		"openssl ecparam -name secp384r1 -genkey -out %s.key",
-		"openssl ecparam -name secp521r1 -genkey -out %s.key",
-		"openssl genrsa -traditional -out %s.key 2048 2>/dev/null ||"
-		    " openssl genrsa -out %s.key 2048 2>/dev/null",
-		"openssl genrsa -out %s.key 4096 2>/dev/null"
+		"openssl ecparam -name prime256v1 -genkey -out $N.key",
+		"openssl ecparam -name prime256v1 -genkey -out $N.key",
+		"openssl ecparam -name secp384r1 -genkey -out $N.key",
+		"openssl ecparam -name secp521r1 -genkey -out $N.key",
+		"openssl genrsa -traditional -out $N.key 2048 2>/dev/null ||"
+		    " openssl genrsa -out $N.key 2048 2>/dev/null",
+		"openssl genrsa -out $N.key 4096 2>/dev/null"
 	};
 	size_t i;
 
 	for (i = 0; i < KINDS; i++) {
 		if (!CHECK(run(how[i], name[i])) ||
-		    !CHECK(run("openssl req -x509 -new -key %s.key -subj /CN=t -days 60 -out %s.crt"
+		    !CHECK(run("openssl req -x509 -new -key $N.key -subj /CN=t -days 60 -out $N.crt"
 		    " 2>/dev/null", name[i])) ||
-		    !CHECK(run("openssl pkcs8 -topk8 -nocrypt -in %s.key -out %s.p8", name[i])) ||
-		    !CHECK(run("openssl pkey -in %s.key -outform DER -out %s.der", name[i])) ||
-		    !CHECK(run("openssl x509 -in %s.crt -outform DER -out %s.cer", name[i])) ||
-		    !CHECK(run("openssl x509 -in %s.crt -text -out %s.text", name[i])))
+		    !CHECK(run("openssl pkcs8 -topk8 -nocrypt -in $N.key -out $N.p8", name[i])) ||
+		    !CHECK(run("openssl pkey -in $N.key -outform DER -out $N.der", name[i])) ||
+		    !CHECK(run("openssl x509 -in $N.crt -outform DER -out $N.cer", name[i])) ||
+		    !CHECK(run("openssl x509 -in $N.crt -text -out $N.text", name[i])))
 			return;
 	}
 }
