@@ -27,7 +27,7 @@ SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c
 	admin.c lib/addr.c lib/compat.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c \
 	lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/sasl.c lib/scram.c lib/text.c lib/x509.c
 HDR = mail.h store.h $(CONFIG) lib/addr.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
-	lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/sasl.h lib/scram.h lib/text.h lib/x509.h
+	lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/sasl.h lib/scram.h lib/text.h lib/vec.h lib/x509.h
 
 # BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
 INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \

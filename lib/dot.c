@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dot.h"
+#include "vec.h"
 
 void
 dot_init(struct dot *d)
@@ -14,22 +15,41 @@ dot_init(struct dot *d)
 	d->bad = 0;
 }
 
-/* The part of a line that is at hand: its length. A bare LF changes nothing but `bad`. */
+/* Copy up to the next CR or LF, or all n bytes: how many these are. Up to n bytes are written. */
+static size_t
+copy(char *out, const char *in, size_t n)
+{
+	static const vec cr = VEC_ALL('\r'), lf = VEC_ALL('\n');
+	size_t i;
+	vec v;
+
+	for (i = 0; n - i >= VEC; i += VEC) {
+		v = vec_load(in + i);
+		if (vec_any((vec)((v == cr) | (v == lf))))
+			break;
+		memcpy(out + i, &v, VEC);
+	}
+	for (; i < n && in[i] != '\r' && in[i] != '\n'; i++)
+		out[i] = in[i];
+	return i;
+}
+
+/* The part of a line that is at hand, up to a CR: its length. A bare LF changes nothing but `bad`. */
 static size_t
 text(struct dot *d, char *out, size_t *o, const char *in, size_t n)
 {
 	const char *cr;
+	size_t len;
 
-	cr = memchr(in, '\r', n);
-	if (cr)
-		n = (size_t)(cr - in);
-	if (!d->bad && memchr(in, '\n', n))
-		d->bad = 1;
 	if (!d->bad) {
-		memmove(out + *o, in, n);
-		*o += n;
+		len = copy(out + *o, in, n);
+		*o += len;
+		if (len == n || in[len] == '\r')
+			return len;
+		d->bad = 1;
 	}
-	return n;
+	cr = memchr(in, '\r', n);
+	return cr ? (size_t)(cr - in) : n;
 }
 
 /* One byte in a state other than TEXT and END: the next state; 1 in *emit when it is text. */

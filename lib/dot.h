@@ -15,10 +15,10 @@ struct dot {
 void dot_init(struct dot *d);
 
 /*
- * Take from in[0..*n) what belongs to the body, write it with LF line ends and without stuffed dots to
- * out, which has room for *n bytes. On return *n is how many bytes were eaten (never past the end
- * of the body), and the result is how many were written. d->s == DOT_END: the body is complete.
- * The states are those of the table in smtp.c:
+ * Take from in[0..*n) what belongs to the body, write it with LF line ends and without stuffed dots
+ * to out, which has room for *n bytes and may be `in` itself. On return *n is how many bytes were
+ * eaten (never past the end of the body), and the result is how many were written. d->s == DOT_END:
+ * the body is complete. The states:
  *
  *	state    CR         LF            dot              other
  *	BOL      CR         bad, TEXT     DOT (dropped)    emit, TEXT

@@ -8,7 +8,8 @@
  * peer that has not gone through text_escape(). Lines over 1000 octets are cut. Keeps errno. */
 void log_event(const char *id, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Start-up only: "maild: ...", with strerror() if fmt ends in ':', then exit with a code of sysexits(3). */
+/* Start-up only: "maild: ...", with strerror() if fmt ends in ':', then exit with a code of
+ * sysexits(3). */
 void die(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
 
 /* A broken invariant of ours: say where and abort. */

@@ -13,19 +13,15 @@
 
 #include "mbox.h"
 #include "text.h"
+#include "vec.h"
 
 enum {
-	BLOCK = 64,		/* bytes looked at together */
-	VEC = 16		/* bytes of a vector */
+	BLOCK = 64		/* bytes looked at together */
 };
 
 enum { IN_LINE, IN_QUOTE, IN_FROM };		/* mbox_scan.state */
 enum { F_START, F_BODY };			/* mbox_scan.field */
 enum { S_START, S_QUOTE, S_TEXT };		/* mbox_quote.state, mbox_send.state */
-
-typedef unsigned char vec __attribute__((vector_size(16)));
-
-#define ALL(c) { c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c }
 
 static const char from_[] = "From ";
 
@@ -183,8 +179,9 @@ mbox_isfrom(const char *p, size_t n)
 		n--;
 	if (n < 5 || n > MBOX_FROM - 1 || memcmp(p, from_, 5) != 0)
 		return 0;
-	c.p = p + 5;
+	c.p = c.w = p + 5;
 	c.end = p + n;
+	c.n = 0;
 	/* a sender may be missing or hold spaces: the date is looked for behind each */
 	for (next_word(&c); c.n; next_word(&c)) {
 		if (is_weekday(&c) && is_date(c))
@@ -210,7 +207,7 @@ rotate(uint64_t x, int n)
 	return x << n | x >> (64 - n);
 }
 
-static uint64_t
+VEC_INLINE uint64_t
 load(const unsigned char *p)
 {
 	return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
@@ -396,7 +393,7 @@ mbox_scan_init(struct mbox_scan *s, uint64_t at, void (*emit)(void *, const stru
 static char
 before(const struct mbox_scan *s, const char *p, size_t i, size_t back)
 {
-	return i >= back ? p[i - back] : (char)s->last[3 + i - back];
+	return i >= back ? p[i - back] : s->last[sizeof(s->last) + i - back];
 }
 
 /* A line starts at p[i]: the length of the blank line before it, 0 if there is none. */
@@ -442,15 +439,6 @@ start_message(struct mbox_scan *s, const char *line, size_t n, uint64_t text)
 	hash(s, "\n", 1);
 }
 
-static vec
-vec_load(const char *p)
-{
-	vec v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 /* The sum of all bytes of a vector; its order does not matter. */
 static uint64_t
 vec_sum(vec v)
@@ -463,28 +451,19 @@ vec_sum(vec v)
 	return x * UINT64_C(0x0001000100010001) >> 48;
 }
 
-static int
-vec_any(vec v)
-{
-	uint64_t w[2];
-
-	memcpy(w, &v, sizeof(w));
-	return (w[0] | w[1]) != 0;
-}
-
 /*
- * BLOCK bytes at p; the bytes before and behind them are there too. Does a line begin in them as a
- * From_ line or a quoted one does? If not, *lf counts the LFs without a CR before them (in each byte
- * of the vector; a block adds at most 4).
+ * BLOCK bytes at p; the bytes before and behind them are there too. Does a line begin in them as
+ * a From_ line or a quoted one does? If not, *lf counts the LFs without a CR before them (in each
+ * byte of the vector; a block adds at most 4).
  */
-static int
+VEC_INLINE int
 block(vec *lf, const char *p)
 {
-	static const vec cr = ALL('\r'), nl = ALL('\n'), f = ALL('F'), r = ALL('r'), gt = ALL('>');
+	static const vec cr = VEC_ALL('\r'), nl = VEC_ALL('\n'), f = VEC_ALL('F'), r = VEC_ALL('r'), gt = VEC_ALL('>');
 	vec prev, v, next, found, sum;
 	int i;
 
-	found = (vec)ALL(0);
+	found = (vec)VEC_ALL(0);
 	sum = *lf;
 	for (i = 0; i < BLOCK; i += VEC) {
 		prev = vec_load(p + i - 1);
@@ -509,7 +488,7 @@ blocks(struct mbox_scan *s, const char *p, size_t i, size_t n)
 
 	found = 0;
 	while (!found && n - i > BLOCK) {
-		lf = (vec)ALL(0);
+		lf = (vec)VEC_ALL(0);
 		for (k = 0; k < 255 / (BLOCK / VEC) && n - i > BLOCK; k++) {
 			found = block(&lf, p + i);
 			if (found)
@@ -682,6 +661,27 @@ mbox_scan_end(struct mbox_scan *s)
 
 /* ---- quoting ---- */
 
+/*
+ * Copy up to the next LF, or all n bytes: how many these are. Up to n bytes of out are written.
+ */
+static size_t
+copy_line(char *out, const char *in, size_t n)
+{
+	static const vec nl = VEC_ALL('\n');
+	size_t i;
+	vec v;
+
+	for (i = 0; n - i >= VEC; i += VEC) {
+		v = vec_load(in + i);
+		if (vec_any((vec)(v == nl)))
+			break;
+		memcpy(out + i, &v, VEC);
+	}
+	for (; i < n && in[i] != '\n'; i++)
+		out[i] = in[i];
+	return i;
+}
+
 void
 mbox_quote_init(struct mbox_quote *q)
 {
@@ -693,6 +693,8 @@ mbox_quote_init(struct mbox_quote *q)
 static int
 quote_start(struct mbox_quote *q, char *out, size_t *o, char ch)
 {
+	int taken;
+
 	if (!q->matched && ch == '>') {
 		q->state = S_QUOTE;
 		out[(*o)++] = ch;
@@ -706,16 +708,15 @@ quote_start(struct mbox_quote *q, char *out, size_t *o, char ch)
 	}
 	memcpy(out + *o, from_, (size_t)q->matched);
 	*o += (size_t)q->matched;
-	ch = q->matched == 5;
+	taken = q->matched == 5;
 	q->state = S_TEXT;
 	q->matched = 0;
-	return ch;
+	return taken;
 }
 
 size_t
 mbox_quote_feed(struct mbox_quote *q, char *out, const char *in, size_t n)
 {
-	const char *lf;
 	size_t i, o, len;
 
 	o = 0;
@@ -724,13 +725,13 @@ mbox_quote_feed(struct mbox_quote *q, char *out, const char *in, size_t n)
 			i += (size_t)quote_start(q, out, &o, in[i]);
 			continue;
 		}
-		lf = memchr(in + i, '\n', n - i);
-		len = lf ? (size_t)(lf - (in + i)) + 1 : n - i;
-		memcpy(out + o, in + i, len);
+		len = copy_line(out + o, in + i, n - i);
 		o += len;
 		i += len;
-		if (lf)
-			q->state = S_START;
+		if (i == n)
+			break;
+		out[o++] = in[i++];
+		q->state = S_START;
 	}
 	return o;
 }
@@ -821,21 +822,18 @@ send_lf(struct mbox_send *s, char *out)
 static size_t
 send_text(struct mbox_send *s, char *out, size_t *o, const char *p, size_t n)
 {
-	const char *lf;
+	size_t len;
 
-	lf = memchr(p, '\n', n);
-	if (lf)
-		n = (size_t)(lf - p);
-	if (n) {
-		memcpy(out + *o, p, n);
-		*o += n;
-		s->cr = p[n - 1] == '\r';
-		s->blank = s->blank == 1 && n == 1 && s->cr ? 2 : 0;
+	len = copy_line(out + *o, p, n);
+	if (len) {
+		*o += len;
+		s->cr = p[len - 1] == '\r';
+		s->blank = s->blank == 1 && len == 1 && s->cr ? 2 : 0;
 	}
-	if (!lf)
+	if (len == n)
 		return n;
 	*o += send_lf(s, out + *o);
-	return n + 1;
+	return len + 1;
 }
 
 size_t

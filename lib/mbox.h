@@ -11,8 +11,8 @@ enum {
 };
 
 /*
- * One message as it lies in the file. The octets are those of its form on the wire (CR LF line ends,
- * one `>` off each `>+From ` line, no dot-stuffing): exactly what RETR sends.
+ * One message as it lies in the file. The octets are those of its form on the wire (CR LF line
+ * ends, one `>` off each `>+From ` line, no dot-stuffing): exactly what RETR sends.
  */
 struct mbox_msg {
 	uint64_t from;		/* offset of its From_ line */
@@ -42,7 +42,7 @@ struct mbox_scan {
 	uint64_t h[2];		/* the hash of its header */
 	uint64_t hashed;	/* bytes that went into it */
 	unsigned char block[16];	/* hashed % 16 bytes that wait for more */
-	unsigned char last[3];	/* the last bytes fed */
+	char last[3];		/* the last bytes fed */
 	unsigned char state;
 	unsigned char active;	/* there is a message under way */
 	unsigned char head;	/* its header is not yet over */
@@ -83,9 +83,9 @@ size_t mbox_quote_feed(struct mbox_quote *q, char *out, const char *in, size_t n
 size_t mbox_quote_end(struct mbox_quote *q, char *out);
 
 /*
- * Sending to a POP3 client: bytes of a message as they lie in the file in, wire form out: LF becomes
- * CR LF (a CR before the LF is not doubled), one `>` comes off `>+From `, a dot at a line start is
- * doubled. With lines >= 0 (TOP) it stops after the header, the blank line and so many lines.
+ * Sending to a POP3 client: bytes of a message as they lie in the file in, wire form out: LF
+ * becomes CR LF (a CR before the LF is not doubled), one `>` comes off `>+From `, a dot at a line
+ * start is doubled. With lines >= 0 (TOP) it stops after the header, the blank line and so many lines.
  */
 struct mbox_send {
 	int64_t lines;		/* of the body still to come; -1: all (RETR) */

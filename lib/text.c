@@ -176,7 +176,7 @@ sextet(int ch)
 	return -1;
 }
 
-/* Four characters, the last `pad` of them padding, to 24 bits; -1: malformed, bits left over too. */
+/* Four characters, the last `pad` of them padding, to 24 bits; -1: malformed, or bits left over. */
 static long
 quantum(const char *p, int pad)
 {

@@ -36,7 +36,7 @@ int text_u64(const char *p, size_t n, uint64_t *v);
  */
 char *text_escape(char *dst, size_t size, const void *p, size_t n);
 
-/* base64 (RFC 4648): encode returns the length without the NUL it writes, or 0 if dst is too small. */
+/* base64 (RFC 4648): encode returns the length without the NUL it writes, 0 if dst is too small. */
 size_t text_base64(char *dst, size_t size, const void *p, size_t n);
 
 /* Strict decode (padding needed, no white space): length, or -1. dst may be src. */

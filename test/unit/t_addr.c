@@ -1,8 +1,8 @@
 /* with: lib/addr.c lib/text.c */
 /* See LICENSE file for copyright and licence details. */
 /*
- * Mailboxes and paths of RFC 5321: tables of our own, and isemail's 164 addresses read as for MAIL FROM
- * (VECTORS/address): those legal in SMTP are accepted, those never legal are refused.
+ * Mailboxes and paths of RFC 5321: tables of our own, and isemail's 164 addresses read as for MAIL
+ * FROM (VECTORS/address): those legal in SMTP are accepted, those never legal are refused.
  */
 #include "lib/addr.h"
 #include "lib/text.h"

@@ -2,8 +2,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * Mailboxes: From_ lines, the scanner against a slow one written line by line and against Python's
- * mailbox module, quoting and sending as each other's inverse for arbitrary bytes, TOP, unique-ids; all of
- * it for any split of the input.
+ * mailbox module, quoting and sending as each other's inverse for arbitrary bytes, TOP, unique-ids;
+ * all of it for any split of the input.
  */
 #include <stdarg.h>
 

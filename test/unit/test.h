@@ -123,9 +123,9 @@ test_piece(const struct cut *c, size_t at, size_t n)
 }
 
 /*
- * The machine is fed uncut, cut at each position (at 2,000 of them spread out when the input is long),
- * and in pieces of 1, 2, 3, 5, 7, 63, 64, 65 and 129 bytes: each time it must come to the same. Counts
- * as one check.
+ * The machine is fed uncut, cut at each position (at 2,000 of them spread out when the input is
+ * long), and in pieces of 1, 2, 3, 5, 7, 63, 64, 65 and 129 bytes: each time it must come to the
+ * same. Counts as one check.
  */
 static inline int
 test_split(machine_fn *machine, const char *in, size_t n, const char *file, int line)
@@ -174,8 +174,8 @@ test_random(uint64_t *seed)
 }
 
 /*
- * The path of a file or directory of others' test data, from the environment's VECTORS. NULL, and one
- * check counted as skipped, when it is not there. Static memory.
+ * The path of a file or directory of others' test data, from the environment's VECTORS. NULL, and
+ * one check counted as skipped, when it is not there. Static memory.
  */
 static inline const char *
 test_vectors(const char *name)
