@@ -185,7 +185,8 @@ refused(void)
 		    "MIIBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", 65);
 	memcpy(text + 28 + 65 * i, "-----END CERTIFICATE-----\n", 26);
 	CHECK_STR(chain_of(text, 28 + 65 * i + 26), "too large");
-	CHECK(run("openssl ec -in $N.key -aes128 -passout pass:x -out enc.key 2>/dev/null", "p256"));
+	CHECK(run("openssl ec -in $N.key -aes128 -passout pass:x -out enc.key 2>/dev/null",
+	    "p256"));
 	CHECK_STR(load_key("enc", "key"), "the key is encrypted; it must not be");
 	CHECK_INT(system("openssl pkcs8 -topk8 -in p256.key -passout pass:x -out enc.p8"), 0);
 	CHECK_STR(load_key("enc", "p8"), "the key is encrypted; it must not be");
