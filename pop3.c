@@ -71,7 +71,7 @@ struct verb {
 	void (*run)(struct conn *c, struct pop3 *s, const struct cmd *cmd);
 };
 
-static struct pop3 sessions[SESSIONS + sizeof(listeners) / sizeof(listeners[0])];
+static struct pop3 sessions[SESSIONS];
 
 const size_t pop3_memory = sizeof(sessions);
 
@@ -666,7 +666,7 @@ parse(struct cmd *cmd, enum args args)
 	case A_NUMBER:
 		return numbers(cmd) == 1;
 	case A_MAYBE:
-		return numbers(cmd) == 0 || cmd->nv == 1;
+		return !cmd->arg || numbers(cmd) == 1;
 	case A_TWO:
 		return numbers(cmd) == 2;
 	}
@@ -812,7 +812,6 @@ start(struct conn *c)
 	int again = s != NULL;
 
 	if (!again) {
-		BUG_IF((size_t)conn_slot(c) >= sizeof(sessions) / sizeof(sessions[0]));
 		s = c->session = &sessions[conn_slot(c)];
 		session_id(s->id);
 		s->errors = s->failures = 0;
