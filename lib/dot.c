@@ -34,7 +34,7 @@ copy(char *out, const char *in, size_t n)
 	return i;
 }
 
-/* The part of a line that is at hand, up to a CR: its length. A bare LF changes nothing but `bad`. */
+/* What is at hand of a line, up to a CR: its length. A bare LF changes nothing but `bad`. */
 static size_t
 text(struct dot *d, char *out, size_t *o, const char *in, size_t n)
 {

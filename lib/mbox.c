@@ -393,7 +393,9 @@ mbox_scan_init(struct mbox_scan *s, uint64_t at, void (*emit)(void *, const stru
 static char
 before(const struct mbox_scan *s, const char *p, size_t i, size_t back)
 {
-	return i >= back ? p[i - back] : s->last[sizeof(s->last) + i - back];
+	if (i >= back)
+		return p[i - back];
+	return s->last[sizeof(s->last) + i - back];
 }
 
 /* A line starts at p[i]: the length of the blank line before it, 0 if there is none. */
@@ -459,7 +461,8 @@ vec_sum(vec v)
 VEC_INLINE int
 block(vec *lf, const char *p)
 {
-	static const vec cr = VEC_ALL('\r'), nl = VEC_ALL('\n'), f = VEC_ALL('F'), r = VEC_ALL('r'), gt = VEC_ALL('>');
+	static const vec cr = VEC_ALL('\r'), nl = VEC_ALL('\n');
+	static const vec f = VEC_ALL('F'), r = VEC_ALL('r'), gt = VEC_ALL('>');
 	vec prev, v, next, found, sum;
 	int i;
 

@@ -85,7 +85,8 @@ size_t mbox_quote_end(struct mbox_quote *q, char *out);
 /*
  * Sending to a POP3 client: bytes of a message as they lie in the file in, wire form out: LF
  * becomes CR LF (a CR before the LF is not doubled), one `>` comes off `>+From `, a dot at a line
- * start is doubled. With lines >= 0 (TOP) it stops after the header, the blank line and so many lines.
+ * start is doubled. With lines >= 0 (TOP) it stops behind the header, the blank line and so many
+ * lines.
  */
 struct mbox_send {
 	int64_t lines;		/* of the body still to come; -1: all (RETR) */

@@ -11,8 +11,10 @@ struct civil {
 	int year, month, day, wday, hour, min, sec;
 };
 
-static const char days[] = "SunMonTueWedThuFriSat";
-static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+static const char *const months[] = {
+	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
+};
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 int
@@ -155,9 +157,13 @@ text_base64(char *dst, size_t size, const void *p, size_t n)
 		x |= i + 2 < n ? s[i + 2] : 0;
 		dst[o++] = alphabet[x >> 18];
 		dst[o++] = alphabet[x >> 12 & 63];
-		dst[o++] = i + 1 < n ? alphabet[x >> 6 & 63] : '=';
-		dst[o++] = i + 2 < n ? alphabet[x & 63] : '=';
+		dst[o++] = alphabet[x >> 6 & 63];
+		dst[o++] = alphabet[x & 63];
 	}
+	if (n % 3)
+		dst[o - 1] = '=';
+	if (n % 3 == 1)
+		dst[o - 2] = '=';
 	dst[o] = '\0';
 	return o;
 }
@@ -291,11 +297,11 @@ text_date(char dst[DATE_TEXT], int64_t t)
 	char *d;
 
 	civil(&c, t);
-	d = put(dst, days + 3 * c.wday, 3);
+	d = put(dst, days[c.wday], 3);
 	d = put(d, ", ", 2);
 	d = digits(d, c.day < 10 ? 1 : 2, c.day);
 	*d++ = ' ';
-	d = put(d, months + 3 * c.month, 3);
+	d = put(d, months[c.month], 3);
 	*d++ = ' ';
 	d = digits(d, 4, c.year);
 	*d++ = ' ';
@@ -311,9 +317,9 @@ text_fromdate(char dst[DATE_TEXT], int64_t t)
 	char *d;
 
 	civil(&c, t);
-	d = put(dst, days + 3 * c.wday, 3);
+	d = put(dst, days[c.wday], 3);
 	*d++ = ' ';
-	d = put(d, months + 3 * c.month, 3);
+	d = put(d, months[c.month], 3);
 	d = put(d, "  ", c.day < 10 ? 2 : 1);
 	d = digits(d, c.day < 10 ? 1 : 2, c.day);
 	*d++ = ' ';

@@ -1,4 +1,4 @@
-/* 16 bytes at a time, by the vectors of gcc and clang: SSE2, NEON, or plain words where there is none. */
+/* 16 bytes at a time, by the vectors of gcc and clang: SSE2, NEON, or plain words without those. */
 #ifndef VEC_H
 #define VEC_H
 
