@@ -1,10 +1,10 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Logins, and what failed ones cost. A password is checked in slices, so that deriving its key never
- * stalls the loop, and a name that does not exist costs what a wrong password costs. The last password
- * that was right for an account is remembered as a keyed tag, so that a client that comes every minute is
- * not derived anew each time; a wrong one always takes the long way. Failures are counted by address,
- * never by account: nobody can lock out somebody else.
+ * Logins, and what failed ones cost. A password is checked in slices, so that deriving its key does
+ * not stall the loop, and a name that does not exist costs what a wrong password costs. The last
+ * password that was right for an account is remembered as a keyed tag, so that a client that comes
+ * every minute is not derived anew each time; a wrong one always takes the long way. Failures are
+ * counted by address, never by account: nobody can lock out somebody else.
  */
 #define _GNU_SOURCE
 #include <string.h>

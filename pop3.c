@@ -1,6 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * POP3 sessions: RFC 1939 with CAPA and response codes (RFC 2449, 3206), STLS (RFC 2595), AUTH (RFC 5034).
+ * POP3 sessions: RFC 1939, with CAPA and response codes (RFC 2449, 3206), STLS (RFC 2595) and AUTH
+ * (RFC 5034).
  *
  *	state     meaning                             leaves to
  *	P_AUTH    AUTHORIZATION: not logged in        P_SASL by AUTH, P_CHECK by PASS, end by QUIT
@@ -10,8 +11,8 @@
  *	P_TRANS   TRANSACTION                         P_UPDATE by QUIT
  *	P_UPDATE  held: deleting, by slices           end; the answer to QUIT comes only then
  *
- * Long answers (LIST, UIDL, RETR, TOP) are made piece by piece as the output drains: `making` says which,
- * and no command is looked at meanwhile. A reader that does not read costs its output buffer.
+ * Long answers (LIST, UIDL, RETR, TOP) are made piece by piece as the output drains: `making` says
+ * which, and no command is looked at meanwhile. A reader that does not read costs one buffer.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -116,7 +117,7 @@ put_number(char *p, uint64_t v)
 static char *
 list_line(char *p, const struct pop3 *s, const struct drop_msg *m)
 {
-	char uidl[UIDL_TEXT];
+	char text[UIDL_TEXT];
 	size_t n;
 
 	p = put_number(p, (uint64_t)s->next + 1);
@@ -124,8 +125,8 @@ list_line(char *p, const struct pop3 *s, const struct drop_msg *m)
 	if (s->making == M_LIST) {
 		p = put_number(p, m->m.octets);
 	} else {
-		n = strlen(mbox_uidl(uidl, m->m.uid));
-		memcpy(p, uidl, n);
+		n = strlen(mbox_uidl(text, m->m.uid));
+		memcpy(p, text, n);
 		p += n;
 	}
 	*p++ = '\r';
@@ -158,7 +159,7 @@ make_list(struct conn *c, struct pop3 *s)
 	return R_OK;
 }
 
-/* The end of a message. If it took a while, then only now is it sure that nobody cut the mailbox. */
+/* The end of a message. If it took a while, only now is it sure that nobody cut the mailbox. */
 static enum res
 make_end(struct conn *c, struct pop3 *s, char *p)
 {
@@ -226,8 +227,8 @@ capa(struct conn *c, struct pop3 *s, const struct cmd *cmd)
 
 	(void)s;
 	(void)cmd;
-	conn_printf(c, "+OK Capability list follows\r\nTOP\r\nUIDL\r\n%s%sPIPELINING\r\nRESP-CODES\r\n"
-	    "AUTH-RESP-CODE\r\nEXPIRE NEVER\r\nIMPLEMENTATION maild\r\n.\r\n",
+	conn_printf(c, "+OK Capability list follows\r\nTOP\r\nUIDL\r\n%s%sPIPELINING\r\n"
+	    "RESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\nIMPLEMENTATION maild\r\n.\r\n",
 	    may_login(c) ? "USER\r\nSASL PLAIN LOGIN\r\n" : "", stls ? "STLS\r\n" : "");
 }
 
@@ -248,7 +249,8 @@ transaction(struct conn *c, struct pop3 *s)
 	s->state = P_TRANS;
 	s->errors = 0;
 	conn_limit(c, pop3_idle, session_total);
-	conn_printf(c, "+OK %" PRIu32 " messages (%" PRIu64 " octets)\r\n", s->drop.n, s->drop.octets);
+	conn_printf(c, "+OK %" PRIu32 " messages (%" PRIu64 " octets)\r\n", s->drop.n,
+	    s->drop.octets);
 }
 
 /* What drop_open or a slice of it says. */
@@ -458,7 +460,7 @@ stls(struct conn *c, struct pop3 *s, const struct cmd *cmd)
 
 /* ---- TRANSACTION ---- */
 
-/* The message a number means, if there is one that is not deleted: 0, or -1 and the peer is told. */
+/* The message a number means, if it is there and not deleted: 0, or -1 and the peer is told. */
 static int
 message(struct conn *c, struct pop3 *s, uint64_t number, struct drop_msg *m)
 {
@@ -723,7 +725,7 @@ no_line(struct conn *c, struct pop3 *s, const char *answer)
 	fault(c, s, answer);
 }
 
-/* Take the next line, or the next piece of one that is too long: 1, or 0 when it is not complete. */
+/* Take the next line, or the next piece of one that is too long: 1, or 0: it is not complete. */
 static int
 take_line(struct conn *c, struct pop3 *s)
 {

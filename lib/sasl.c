@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * The server's side of SASL PLAIN (RFC 4616) and LOGIN (never a standard, but spoken everywhere). What
- * comes out is a name and a password, both without NULs; nobody else ever sees the exchange.
+ * The server's side of SASL PLAIN (RFC 4616) and LOGIN (never a standard, but spoken everywhere).
+ * What comes out is a name and a password, both without NULs; nobody else ever sees the exchange.
  */
 #define _GNU_SOURCE
 #include <string.h>

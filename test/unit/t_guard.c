@@ -1,6 +1,6 @@
 /* with: lib/sasl.c lib/scram.c lib/text.c lib/ip.c */
 /* See LICENSE file for copyright and licence details. */
-/* Failed logins and their delays; passwords checked in slices, and remembered only while they hold. */
+/* Failed logins and their delays; passwords checked in slices, remembered only while they hold. */
 #undef CONFIG
 #define CONFIG "test/unit/t_guard.h"
 #include "guard.c"
