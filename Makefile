@@ -32,7 +32,7 @@ HDR = mail.h store.h $(CONFIG) lib/addr.h lib/dot.h lib/fs.h lib/header.h lib/ip
 # BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
 INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
 	-idirafter /usr/include -idirafter /usr/include/$$($(CC) -dumpmachine)
-COMPILE = $(CC) $(CFLAGS) -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 \
+COMPILE = @echo "cc $@"; $(CC) $(CFLAGS) -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 \
 	-DCONFIG='"$(CONFIG)"' -ffunction-sections -fdata-sections \
 	$(INCLUDE) -c -o $@
 # The distribution's archive in full: musl-gcc has a library path of its own.
@@ -43,7 +43,7 @@ all: $(BIN)
 
 # Debian's musl-gcc knows no -static-pie (addresses that nobody can foretell): its parts by name.
 $(BIN): $(OBJ)
-	d=/usr/lib/$$($(CC) -dumpmachine | sed s/gnu/musl/); pie= end=; \
+	@echo "ld $@"; d=/usr/lib/$$($(CC) -dumpmachine | sed s/gnu/musl/); pie= end=; \
 	case "$(CC) $(LDFLAGS)" in "musl-gcc -static "*) if [ -f $$d/rcrt1.o ]; then \
 		pie="-nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$d/rcrt1.o $$d/crti.o"; \
 		end=$$d/crtn.o; fi ;; esac; \
@@ -51,8 +51,8 @@ $(BIN): $(OBJ)
 
 $(OBJ): $(HDR) $(OUT)/.made Makefile
 $(OUT)/.made:
-	mkdir -p $(OUT)
-	: >$@
+	@mkdir -p $(OUT)
+	@: >$@
 
 $(OUT)/mail.o: mail.c; $(COMPILE) mail.c
 $(OUT)/smtp.o: smtp.c; $(COMPILE) smtp.c
@@ -111,7 +111,8 @@ size: $(BIN)
 	@size $(BIN)
 	@strip -o $(OUT)/stripped $(BIN) && wc -c <$(OUT)/stripped | sed 's/$$/ bytes stripped/'
 	@size $(BIN) | awk 'NR == 2 { print $$2 + $$3 " bytes of memory at most, of which:" }'
-	@nm -S --size-sort -r -t d $(BIN) | awk '$$3 ~ /[bBdD]/ && n++ < 12 { print "\t" $$2 + 0, $$4 }'
+	@nm -S -l --size-sort -r -t d $(BIN) | awk '$$3 ~ /[bBdD]/ && n++ < 12 { \
+		sub(".*/", "", $$5); sub(":.*", "", $$5); print "\t" $$2 + 0, $$4, $$5 }'
 
 install: $(BIN)
 	mkdir -p $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8
