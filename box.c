@@ -187,7 +187,9 @@ box_ours(int user, const struct stamp *indexed, const struct stamp *st)
 {
 	const struct box *b = &boxes[user];
 
-	return fs_same(indexed, st) || (fs_same(&b->indexed, indexed) && fs_same(&b->seen, st));
+	/* an index without a stamp is of no use; a mailbox without one neither: two of them do not agree */
+	return fs_same(indexed, st) || (indexed->ino && fs_same(&b->indexed, indexed) &&
+	    fs_same(&b->seen, st));
 }
 
 void

@@ -87,8 +87,11 @@ record_at(uint32_t i)
 static int
 get_head(const struct drop *d, struct index_head *h)
 {
+	struct stat st;
+
 	return fs_read(d->index, h, sizeof(*h), 0) == 0 && h->magic == INDEX_MAGIC &&
-	    !memcmp(h->boot, boot, sizeof(boot)) ? 0 : -1;
+	    !memcmp(h->boot, boot, sizeof(boot)) && fstat(d->index, &st) == 0 &&
+	    st.st_size >= record_at(h->n) ? 0 : -1;
 }
 
 /* Without a stamp the index says: scan again. */
