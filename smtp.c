@@ -540,6 +540,8 @@ login_result(struct smtp *s, enum res r, int slot)
 static void
 auth_answer(struct smtp *s, enum sasl_result r)
 {
+	enum res begun;
+
 	s->state = S_READY;
 	switch (r) {
 	case SASL_MORE:
@@ -550,7 +552,8 @@ auth_answer(struct smtp *s, enum sasl_result r)
 		conn_hold(s->c);
 		(void)text_escape(s->tried, sizeof(s->tried), s->login.sasl.name,
 		    strlen(s->login.sasl.name));
-		login_result(s, login_start(&s->login), s->login.slot);
+		begun = login_start(&s->login);
+		login_result(s, begun, s->login.slot);
 		return;
 	case SASL_BAD:
 		refuse(s, "501 5.5.2 Bad AUTH data");
