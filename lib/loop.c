@@ -481,13 +481,15 @@ static void
 feed(struct conn *c)
 {
 	uint64_t before = c->moved;
+	int full;
 
 	if (c->in && c->kind->input && !conn_busy(c))
 		c->kind->input(c);
 	if (c->kind->drain && !conn_busy(c))
 		c->kind->drain(c);
+	full = c->out != NULL;
 	flush(c);
-	if (c->moved != before)
+	if (c->moved != before || (full && !c->out))
 		c->again = c->in || c->kind->drain || c->closing;
 	else if (c->in && c->in->z - c->in->a == BUFSZ && !conn_busy(c))
 		conn_abort(c, "input not understood");
