@@ -673,6 +673,22 @@ def same(got, want, what=''):
                          % (what, len(want), len(got), i, want[max(0, i - 30):i + 30], got[max(0, i - 30):i + 30]))
 
 
+ADDED = re.compile(rb'(Date: [^\r\n]+\r\n)?(Message-ID: <[^\r\n]+>\r\n)?(\r\n)?')
+
+
+def without_added(rest, want):
+    """rest without the Date and Message-ID that submission adds at the end of the header, if that makes it `want`."""
+    n = len(rest) - len(want)
+    i = 0
+    while n > 0 and want[:i] == rest[:i]:
+        if ADDED.fullmatch(rest[i:i + n]) and rest[i + n:] == want[i:]:
+            return want
+        if want[i:i + 2] == b'\r\n' or i >= len(want):
+            break
+        i = (want.find(b'\r\n', i) + 2 or len(want) + 2) if b'\r\n' in want[i:] else len(want) + 1
+    return rest
+
+
 def mbox_read(path, unquote=True):
     """Messages of an mboxrd file by Python's mailbox module, >From lines unquoted, LF line ends."""
     box = mailbox.mbox(path, create=False)

@@ -239,7 +239,8 @@ def userdel_during_a_session():
         s.command('userdel', 'leaving')
         c.data(message('two'))
         with contextlib.suppress(Closed):
-            p.cmd('RETR 1')
+            if p.cmd('RETR 1').startswith('+OK'):
+                p.multi()
             p.cmd('QUIT')
     with s.smtp() as c:
         c.ehlo()
@@ -630,7 +631,7 @@ def an_idle_session_does_not_delay_the_end():
     t = time.monotonic()
     s.stop()
     if not SAN:
-        assert time.monotonic() - t < 6, 'took %.1f s' % (time.monotonic() - t)
+        assert time.monotonic() - t < 3, 'took %.1f s' % (time.monotonic() - t)
 
 
 @test

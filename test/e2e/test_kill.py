@@ -22,7 +22,7 @@ def text(key):
         x = rnd.choice(('From me', '>From you', '.', '', 'x' * rnd.randrange(1, 75), '%030x' % rnd.getrandbits(120)))
         lines.append(x)
         n += len(x) + 2
-    return ('From: <a@remote.test>\r\nSubject: kill\r\nX-Key: %s\r\n\r\n%s\r\nend of %s\r\n' % (key, '\r\n'.join(lines), key)).encode()
+    return ('From: <a@remote.test>\r\nDate: Sun, 22 Nov 2026 03:03:14 +0000\r\nMessage-ID: <%s@remote.test>\r\nSubject: kill\r\nX-Key: %s\r\n\r\n%s\r\nend of %s\r\n' % (key, key, '\r\n'.join(lines), key)).encode()
 
 
 class Load:

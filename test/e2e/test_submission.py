@@ -183,11 +183,11 @@ def a_login_sends_as_itself_and_its_aliases():
     s = shared('open')
     with s.sender('bob') as c:
         for a in ('bob@localhost', 'BOB@Example.ORG', 'bob+x@localhost', 'info@localhost', 'alice@example.org',
-                  'postmaster@localhost', 'abuse@example.org'):
+                  'postmaster@localhost', 'abuse@example.org', 'team@localhost'):
             c.expect(250, 'MAIL FROM:<%s>' % a)
             c.expect(250, 'RSET')
         for a in ('alice@localhost', 'carol@localhost', 'exact@example.org', 'nobody@localhost', 'bob@other.test',
-                  'whoever@example.net', 'everyone@localhost'):
+                  'whoever@example.net'):
             c.expect((550, 553), 'MAIL FROM:<%s>' % a, '5.7.1')
             c.expect(503, 'RCPT TO:<alice@localhost>')
 
@@ -227,18 +227,15 @@ def date_and_message_id_are_added_where_they_are_missing():
         rest = split_trace(raw)[1]
         head, sep, body = rest.partition(b'\r\n\r\n') if not rest.startswith(b'\r\n') else (b'', b'\r\n', rest[2:])
         own = x.partition(b'\r\n\r\n')[0] if not x.startswith(b'\r\n') else b''
-        assert rest.endswith(x), 'the message itself was changed: %r became %r' % (x, rest)
+        assert without_added(rest, x) == x, 'the message itself was changed: %r became %r' % (x, rest)
         for name in (b'Date', b'Message-ID'):
             n = len(re.findall(rb'(?mi)^%s:' % name, head))
             assert n == 1, '%d %s fields in %r' % (n, name, rest)
-        added = rest[:len(rest) - len(x)]
-        assert (b'Date:' in added) == (not re.search(rb'(?mi)^date:', own)), rest
-        assert (b'Message-ID:' in added) == (not re.search(rb'(?mi)^message-id:', own)), rest
-        m = re.search(rb'Message-ID: (.*)\r\n', added)
-        if m:
+        m = re.search(rb'(?m)^Message-ID: (.*)\r$', head + b'\r\n')
+        if not re.search(rb'(?mi)^message-id:', own):
             assert re.fullmatch(rb'<[^\s<>@]+@[^\s<>@]+>', m.group(1)), m.group(1)
-        m = re.search(rb'Date: (.*)\r\n', added)
-        if m:
+        m = re.search(rb'(?m)^Date: (.*)\r$', head + b'\r\n')
+        if not re.search(rb'(?mi)^date:', own):
             assert abs(email.utils.parsedate_to_datetime(m.group(1).decode()).timestamp() - time.time()) < 120 * SLOW
     # on port 25 nothing is added
     s.clear('bob')
