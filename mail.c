@@ -238,15 +238,21 @@ give(const char *dir)
 	struct stat st;
 	const char *name;
 	char path[256];
+	int fd;
 
 	if (fs_diropen(&d, dir) < 0)
 		return;
 	while ((name = fs_dirnext(&d))) {
 		if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
 			continue;
-		if (lstat(path, &st) == 0 && st.st_uid == 0 && (S_ISREG(st.st_mode) ||
-		    S_ISDIR(st.st_mode)) && lchown(path, run_uid, run_gid) < 0)
+		fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		/* a file with a second name may be somebody else's */
+		if (fstat(fd, &st) == 0 && st.st_uid == 0 && (S_ISDIR(st.st_mode) ||
+		    (S_ISREG(st.st_mode) && st.st_nlink == 1)) && fchown(fd, run_uid, run_gid) < 0)
 			die(EX_NOPERM, "chown %s:", path);
+		(void)close(fd);	/* only looked at */
 	}
 }
 

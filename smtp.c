@@ -447,6 +447,8 @@ verdict(const struct smtp *s)
 		return "552 5.3.4 Message too large";
 	if (s->header.received >= HOPS)
 		return "554 5.4.6 Too many Received fields: a loop";
+	if (over_quota(&s->letter.to, s->size))
+		return "452 4.2.2 Mailbox full";
 	if (s->letter.bad)
 		return s->letter.full ? "452 4.3.1 Not enough disk space, try again later" :
 		    "451 4.3.0 Disk trouble, try again later";
@@ -641,7 +643,7 @@ vrfy(struct smtp *s, const char *p, size_t n)
 {
 	(void)p;
 	if (n)
-		reply(s, "252 2.5.0 Send it, then we will see");
+		reply(s, "252 2.0.0 Send it, then we will see");
 	else
 		bad_argument(s);
 }

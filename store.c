@@ -310,15 +310,26 @@ deliver(struct letter *l)
 {
 	struct mail m = scratch(l);
 	struct user_set late;
+	char to[400] = "";
+	size_t n = 0;
 	int i, some = 0;
 
 	memset(&late, 0, sizeof(late));
 	for (i = 0; i < ACCOUNTS; i++) {
-		if (!user_in(&l->to, i) || store_append(&m, i) == R_OK)
+		if (!user_in(&l->to, i))
 			continue;
-		late.bit[i / 8] |= (unsigned char)(1 << (i % 8));
-		some = 1;
+		if (store_append(&m, i) != R_OK) {
+			late.bit[i / 8] |= (unsigned char)(1 << (i % 8));
+			some = 1;
+		} else if (n < sizeof(to) - NAME_TEXT - 1) {
+			n += (size_t)snprintf(to + n, sizeof(to) - n, "%s%s", n ? "," : "",
+			    user_at(i)->name);
+		} else {
+			n = sizeof(to) - 1;	/* the line is long enough */
+		}
 	}
+	if (n)
+		log_event(l->id, "delivered to=%s", to);
 	if (!some)
 		return;
 	m.fd = journal.fd;
@@ -542,12 +553,15 @@ store_renew(void)
 void
 store_lock(void)
 {
+	struct stat st;
 	char who[32];
 	int fd, n;
 
 	fd = open("lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		die(EX_CANTCREAT, "lock:");
+	if (st.st_nlink != 1)
+		die(EX_NOPERM, "lock has another name too: not written to");
 	if (fs_lock(fd) < 0) {
 		if (fs_slurp("lock", who, sizeof(who)) <= 0)
 			(void)text_copy(who, sizeof(who), "?", 1);

@@ -91,7 +91,8 @@ fs_replace(const char *dir, const char *tmp, const char *path, const void *p, si
 {
 	int bad, e, fd;
 
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	(void)unlink(tmp);	/* mostly not there; never write through what somebody put there */
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
 	bad = fchmod(fd, mode) < 0 || fs_own(fd, dir) < 0 || fs_write(fd, p, n, 0) < 0 ||
