@@ -348,7 +348,7 @@ def mutt_changes(server, dovecot):
     look(server, dovecot, name, 'after mutt')
     with Deliverer(server, name, 'mutt') as d:
         time.sleep(0.3)
-        view = agree(server, name)
+        view = mails(server, name)
         gone = view[:2]
         mutt_change(server, server.box(name), (1, 2), (3,))
         time.sleep(0.3)

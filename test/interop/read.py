@@ -162,15 +162,17 @@ set sort=mailbox-order folder="." tmpdir="."
 
 
 def mutt(a, delete):
-    out = '%s/out%d' % (a.dir, len(a.seen))
-    a.seen.add(out)
+    """It copies into a maildir: into an mbox it would not quote From_ lines."""
+    out = maildir('%s/out%d' % (a.dir, len(os.listdir(a.dir))))
     rc = MUTTRC + ('set pop_user="%s" pop_pass="%s" ssl_starttls=yes ssl_force_tls=yes certificate_file="%s"\n'
                    'set ssl_verify_host=yes ssl_verify_dates=yes\n' % (a.name, PASSWORD, a.ca))
     keys = '<tag-pattern>~A<enter><tag-prefix><copy-message>%s<enter>' % out
     if delete:
         keys += '<tag-prefix><delete-message><sync-mailbox>'
     in_tmux(a.dir, rc, keys + '<exit>', '-f', '%s://localhost:%d/' % ('pops' if a.wrap else 'pop', a.port))
-    return split(read(out)) if os.path.exists(out) else []
+    # the files have the dates of their mails; the ids of our Received fields tell the order
+    return sorted((read(f) for f in glob.glob(out + '/new/*') + glob.glob(out + '/cur/*')),
+                  key=lambda m: re.search(rb'\sid (\w+)', m)[1])
 
 
 # ---- what readers change themselves ----

@@ -91,21 +91,27 @@ def byte_for_byte(server, ca, name, send):
     for way in WAYS:
         w = Way(server, ca, user, way)
         for key, m in ordinary():
-            if way[1] != 587 and key in ('empty', 'long') or way[2] != 'clear' and key == 'big':
+            if way[1] != 587 and key in ('empty', 'long') or way[2] != 'clear' and key == 'big' \
+                    or key == 'empty' and name == 'swaks':          # it puts a blank line there
                 continue
+            unique = b'<%s-%d@example.org>' % (key.encode(), len(sent))
             m = m.replace(b'outside@example.org', w.sender.encode())
+            m = m.replace(b'<%s@example.org>' % key.encode(), unique)
             code, out = send(w, box + '@localhost', key, m)
             label = '%s, %s, %s' % (name, w.label, key)
             if code:
                 check(label, False, '%d %s' % (code, out))
             else:
-                sent.append((w, m))
+                sent.append((w, m, unique))
                 labels.append(label)
-    got = mails(server, box)
-    if len(got) != len(sent):
-        check(name + ': all there', False, '%d of %d' % (len(got), len(sent)))
-    for label, (w, m), g in zip(labels, sent, got):
-        arrived(label, w, m, g)
+    got = wait_mails(server, box, len(sent))
+    check(name + ': all there, none twice', len(got) == len(sent), '%d of %d' % (len(got), len(sent)))
+    for label, (w, m, unique) in zip(labels, sent):
+        g = [g for g in got if b'Message-ID: ' + unique in g]
+        if len(g) == 1:
+            arrived(label, w, m, g[0])
+        else:
+            check(label, False, 'it is there %d times' % len(g))
 
 
 def arrived(label, w, m, g):
@@ -144,7 +150,7 @@ def s_nail(server, ca):
                         env={'HOME': server.top, 'MAILRC': '/dev/null', 'LC_ALL': 'C.UTF-8'})
         if not check(label, code == 0, '%d %s' % (code, out)):
             continue
-        g = mails(server, box)[-1]
+        g = wait_mails(server, box, WAYS.index(way) + 1)[-1]
         copy = bare(split(read(record))[-1])
         sent = lf(g)[trace(lf(g)):]
         check(label + ': as the copy it keeps', sent.rstrip(b'\n') == copy.rstrip(b'\n'),
