@@ -1,0 +1,58 @@
+/* See LICENSE file for copyright and licence details. */
+/*
+ * The settings for tests of several rooms together (named in their second line): config.h, but with
+ * a small journal, few accounts and sessions, and numbers that a test may change (rooms.h).
+ */
+#define domains shipped_domains
+#define aliases shipped_aliases
+#define SESSIONS SHIPPED_SESSIONS
+#define ACCOUNTS SHIPPED_ACCOUNTS
+#define ERRORS SHIPPED_ERRORS
+#define BOXES SHIPPED_BOXES
+#define message_max shipped_message_max
+#define quota shipped_quota
+#define disk_reserve shipped_disk_reserve
+#define inode_reserve shipped_inode_reserve
+#define journal_size shipped_journal_size
+#define letter_small shipped_letter_small
+#define smtp_idle shipped_smtp_idle
+#define smtp_data_idle shipped_smtp_data_idle
+#define smtp_data_total shipped_smtp_data_total
+#define session_total shipped_session_total
+#define checkpoint_every shipped_checkpoint_every
+#define retry_locked shipped_retry_locked
+#define send_as_anyone shipped_send_as_anyone
+#include "config.h"
+#undef domains
+#undef aliases
+#undef SESSIONS
+#undef ACCOUNTS
+#undef ERRORS
+#undef BOXES
+#undef message_max
+#undef quota
+#undef disk_reserve
+#undef inode_reserve
+#undef journal_size
+#undef letter_small
+#undef smtp_idle
+#undef smtp_data_idle
+#undef smtp_data_total
+#undef session_total
+#undef checkpoint_every
+#undef retry_locked
+#undef send_as_anyone
+
+static const char *const domains[] = { "localhost", "", "catch.example" };
+
+static const struct alias aliases[] = {
+	{ "team",            "alice bob" },
+	{ "*@catch.example", "bob" },
+};
+
+enum { SESSIONS = 8, ACCOUNTS = 8, ERRORS = 5, BOXES = 16 };
+
+extern uint64_t message_max, quota, disk_reserve, inode_reserve, journal_size, letter_small;
+extern int64_t smtp_idle, smtp_data_idle, smtp_data_total, session_total;
+extern int64_t checkpoint_every, retry_locked;
+extern int send_as_anyone;
