@@ -173,6 +173,25 @@ struct params {
 	const char *error;
 };
 
+/* RFC 4954 5: "<>", or an address as xtext (RFC 3461 4): "+" begins two capital hexadecimal digits. */
+static int
+auth_param(const char *p, size_t n)
+{
+	size_t i;
+	int hex = 0;
+
+	if (text_is(p, n, "<>"))
+		return 1;
+	for (i = 0; i < n; i++) {
+		if (hex && !memchr("0123456789ABCDEF", p[i], 16))
+			return 0;
+		if (!hex && (p[i] < 0x21 || p[i] > 0x7e || p[i] == '='))
+			return 0;
+		hex = hex ? hex - 1 : p[i] == '+' ? 2 : 0;
+	}
+	return n >= 1 && n <= 500 && !hex;
+}
+
 static const char *
 param(struct params *m, const char *p, size_t n)
 {
@@ -196,7 +215,7 @@ param(struct params *m, const char *p, size_t n)
 		return "501 5.5.4 Bad SIZE";
 	if (bit == 2 && !text_is(v, nv, "7BIT") && !text_is(v, nv, "8BITMIME"))
 		return "501 5.5.4 Bad BODY";
-	if (bit == 4 && (nv < 1 || nv > 500))
+	if (bit == 4 && !auth_param(v, nv))
 		return "501 5.5.4 Bad AUTH";
 	return NULL;
 }
@@ -255,10 +274,10 @@ sender_error(const struct smtp *s, const struct addr *a)
 }
 
 static const char *
-no_room(void)
+disk_error(int full)
 {
-	return store_broken() ? "451 4.3.0 Disk trouble, try again later" :
-	    "452 4.3.1 Not enough disk space, try again later";
+	return full ? "452 4.3.1 Not enough disk space, try again later" :
+	    "451 4.3.0 Disk trouble, try again later";
 }
 
 static void
@@ -282,10 +301,13 @@ mail(struct smtp *s, const char *p, size_t n)
 		reject(s, error, all, nall);
 		return;
 	}
-	if (store_room(m.size) != R_OK ||
-	    letter_begin(&s->letter, conn_slot(s->c), a.mailbox, a.nmailbox) != R_OK) {
+	if (store_room(m.size) != R_OK) {
+		reply(s, disk_error(!store_broken()));
+		return;
+	}
+	if (letter_begin(&s->letter, conn_slot(s->c), a.mailbox, a.nmailbox) != R_OK) {
 		letter_abort(&s->letter);
-		reply(s, no_room());
+		reply(s, disk_error(s->letter.full));
 		return;
 	}
 	(void)text_copy(s->sender, sizeof(s->sender), a.mailbox, a.nmailbox);
@@ -324,8 +346,7 @@ rcpt_error(struct smtp *s, const struct addr *a, struct user_set *to)
 	if (over_quota(to, s->size))
 		return "452 4.2.2 Mailbox full";
 	if (letter_rcpt(&s->letter, a->mailbox, a->nmailbox, to) != R_OK)
-		return s->letter.full ? "452 4.3.1 Not enough disk space, try again later" :
-		    "451 4.3.0 Disk trouble, try again later";
+		return disk_error(s->letter.full);
 	return NULL;
 }
 
@@ -450,8 +471,7 @@ verdict(const struct smtp *s)
 	if (over_quota(&s->letter.to, s->size))
 		return "452 4.2.2 Mailbox full";
 	if (s->letter.bad)
-		return s->letter.full ? "452 4.3.1 Not enough disk space, try again later" :
-		    "451 4.3.0 Disk trouble, try again later";
+		return disk_error(s->letter.full);
 	return NULL;
 }
 
@@ -469,8 +489,7 @@ accepted(struct letter *l, enum res r)
 		    (unsigned long long)s->size, l->id);
 		conn_printf(s->c, "250 2.0.0 Ok: queued as %s\r\n", l->id);
 	} else {
-		reply(s, l->full ? "452 4.3.1 Not enough disk space, try again later" :
-		    "451 4.3.0 Disk trouble, try again later");
+		reply(s, disk_error(l->full));
 	}
 	forget(s);
 	conn_resume(s->c);

@@ -174,8 +174,15 @@ letter_text(struct letter *l, const char *p, size_t n)
 		l->text = l->size;
 	}
 	append(l, p, n);
-	/* what is too large for the journal will be synced by itself: let the disk begin early */
+	/*
+	 * What is too large for the journal will be synced by itself: let the disk begin early. Its
+	 * size may not have been declared, and as much again will be needed in the mailbox.
+	 */
 	if (l->size - l->pushed > (1 << 20)) {
+		if (l->bad == R_OK && store_room((uint64_t)l->size / 2) != R_OK) {
+			l->bad = R_TEMP;
+			l->full = !broken;
+		}
 		(void)sync_file_range(l->fd, l->pushed, l->size - l->pushed, SYNC_FILE_RANGE_WRITE);
 		l->pushed = l->size;
 	}

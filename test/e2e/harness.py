@@ -19,6 +19,7 @@ import os
 import random
 import re
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -620,6 +621,51 @@ class Pop(Line):
         self.ok('STLS')
         assert not self.buf
         self.wrap()
+
+
+def cut(data, how):
+    """data in pieces: 'burst', 'bytes', or a seed for random ones."""
+    if how == 'burst':
+        return [data]
+    if how == 'bytes':
+        return [data[i:i + 1] for i in range(len(data))]
+    rnd, out, i = random.Random(how), [], 0
+    while i < len(data):
+        k = rnd.choice((1, 2, 3, 7, 50, 500))
+        out.append(data[i:i + k])
+        i += k
+    return out
+
+
+def transcript(c, pieces, timeout=30):
+    """Send the pieces one by one while reading what comes; all of it, until the server closes. One thread: a TLS
+    socket of Python is not to be used by two."""
+    got, again = bytearray(), (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+    pieces = list(pieces)
+    n = at = 0
+    by = time.monotonic() + timeout * SLOW
+    c.s.setblocking(False)
+    while time.monotonic() < by:
+        try:
+            if n < len(pieces):
+                at += c.s.send(pieces[n][at:])
+                if at == len(pieces[n]):
+                    n, at = n + 1, 0
+        except again:
+            pass
+        except OSError:
+            n = len(pieces)
+        try:
+            b = c.s.recv(65536)
+            if not b:
+                return bytes(got)
+            got += b
+        except again:
+            if n == len(pieces):
+                select.select([c.s], [], [], 0.5)
+        except OSError:
+            return bytes(got)
+    raise AssertionError('no end of the session; so far %r' % bytes(got[-200:]))
 
 
 def stuff(data):

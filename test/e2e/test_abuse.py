@@ -140,39 +140,37 @@ def try_tls(s):
 @test
 def emfile_is_survived():
     raise_files()
-    s = Server('default', ['alice'])
+    s = Server('default', start=False, prefix=['prlimit', '--nofile=64:64'])
+    s.start()
+    s.passwd('alice')
     with s.smtp() as old:
         old.ehlo()
-        n = len(os.listdir('/proc/%d/fd' % s.proc.pid))
-        soft, hard = resource.prlimit(s.proc.pid, resource.RLIMIT_NOFILE)
         xs = []
         try:
-            resource.prlimit(s.proc.pid, resource.RLIMIT_NOFILE, (n + 5, hard))
-            for _ in range(40):
+            for _ in range(100):
                 xs.append(socket.create_connection(('127.0.0.1', s.port(25)), timeout=5))
             time.sleep(0.3)
             a = s.cpu()
             time.sleep(1)
             used = s.cpu() - a
             assert used < 0.3 * SLOW, 'it spins: %.2f s of CPU in 1 s' % used
+            assert 'listener-waits' in s.log(), 'nothing in the log'
             old.expect(250, 'NOOP')
             # no descriptor for the scratch file: a temporary refusal, not more
-            old.expect(250, 'MAIL FROM:<a@remote.test>')
-            r = old.cmd('RCPT TO:<alice@localhost>')
+            r = old.cmd('MAIL FROM:<a@remote.test>')
             if r.code == 250:
-                r = old.cmd('DATA')
-                if r.code == 354:
-                    old.send('x\r\n.\r\n')
-                    r = old.reply()
-            assert r.code // 100 in (2, 4), r
+                r = old.cmd('RCPT TO:<alice@localhost>')
+            if r.code == 250:
+                r = old.data(b'x\r\n')
+            assert r.code in (250, 451, 452), r
         finally:
             for x in xs:
                 x.close()
         time.sleep(0.1)
         wait_for('service again', lambda: quickest(s, 1), 10)
-        resource.prlimit(s.proc.pid, resource.RLIMIT_NOFILE, (soft, hard))
         old.expect(250, 'RSET')
         old.mail(message('after'), 'alice@localhost')
+    assert b'Subject: after' in s.fetch()[-1]
     s.stop()
 
 
@@ -281,7 +279,8 @@ def a_mailbox_of_a_gigabyte_stalls_nobody():
         assert p.stat()[0] == count, 'one gone, one new'
         assert p.uidl()[:-1] == us[:2] + us[3:]
         p.ok('QUIT')
-    assert probe2.worst < 1000 * SLOW, 'another session had to wait %.0f ms while it was rewritten' % probe2.worst
+    # syncs of the disk do stall; the whole of it must not
+    assert rewritten < 2 or probe2.worst < 500 * rewritten, 'another session had to wait %.0f ms while it was rewritten' % probe2.worst
     s.stop()
     os.unlink(s.path('mail', 'alice'))
     return '%d MiB: opened in %.2f s, longest wait of another %.1f ms; again in %.0f ms; rewritten in %.1f s, longest wait %.1f ms' % (

@@ -423,24 +423,7 @@ def pipelined_and_byte_by_byte():
     for how in ('burst', 'bytes', 'burst'):
         wait_for('free', lambda: s_free(s))
         with s.pop(110, greet=False) as p:
-            got = []
-
-            def reader():
-                with contextlib.suppress(OSError):
-                    while True:
-                        b = p.s.recv(65536)
-                        if not b:
-                            break
-                        got.append(b)
-            t = threading.Thread(target=reader)
-            t.start()
-            if how == 'burst':
-                p.send(script)
-            else:
-                p.trickle(script)
-            t.join(20 * SLOW)
-            assert not t.is_alive()
-        outs.append(b''.join(got))
+            outs.append(transcript(p, cut(script, how)))
     assert outs[0] == outs[1] == outs[2]
     assert outs[0].count(b'+OK') >= 15, outs[0]
 

@@ -329,15 +329,17 @@ def a_line_without_end_is_bounded():
 @test
 def bare_cr_lf_and_nul_in_a_command():
     for bad in (b'NOOP\nRSET', b'NOOP\rRSET', b'NO\x00OP', b'NOOP \x00', b'MAIL FROM:<a\n@b.test>', b'VRFY \xc3\xa9',
-                b'MAIL FROM:<\xff@b.test>', b'NOOP\n'):
+                b'MAIL FROM:<\xff@b.test>', b'NOOP\n', b'\nNOOP', b'NOOP\r'):
         with shared().smtp() as c:
             c.ehlo()
             r = c.cmd(bad)
-            if bad == b'VRFY \xc3\xa9':
-                assert r.code in (252, 500, 501, 553)
-            else:
-                assert r.code in (500, 501, 553), '%r: %r' % (bad, r)
-            c.expect(250, 'NOOP')
+            assert r.code in (500, 501, 553) or bad.startswith(b'VRFY') and r.code == 252, '%r: %r' % (bad, r)
+            # behind a bare LF there may be one more
+            c.send('VRFY x\r\n')
+            codes = []
+            while not codes or codes[-1] != 252:
+                codes.append(c.reply().code)
+            assert len(codes) <= 1 + bad.count(b'\n'), (bad, codes)
 
 
 @test
@@ -475,39 +477,6 @@ def what_a_peer_says_is_escaped_in_the_log():
     assert all(b == 10 or 32 <= b < 127 for b in log), 'control characters in the log'
 
 
-def transcript(c, data, how):
-    """Send all of it; all that comes back until the end, ids masked."""
-    got = []
-
-    def reader():
-        try:
-            while True:
-                b = c.s.recv(65536)
-                if not b:
-                    break
-                got.append(b)
-        except OSError:
-            pass
-    t = threading.Thread(target=reader)
-    t.start()
-    if how == 'burst':
-        c.send(data)
-    elif how == 'bytes':
-        c.trickle(data)
-    else:
-        rnd = random.Random(how)
-        i = 0
-        while i < len(data):
-            k = rnd.choice((1, 2, 3, 7, 50, 500))
-            c.send(data[i:i + k])
-            i += k
-            if rnd.random() < 0.1:
-                time.sleep(0.002)
-    t.join(30 * SLOW)
-    assert not t.is_alive(), 'no end of the session'
-    return re.sub(rb'queued as \S+', b'queued as ID', b''.join(got))
-
-
 SCRIPT = (b'EHLO client.test\r\nMAIL FROM:<a@remote.test> SIZE=20\r\nRCPT TO:<alice@localhost>\r\nRCPT TO:<nobody@localhost>\r\n'
           b'DATA\r\nSubject: p1\r\n\r\n..stuffed\r\n...\r\n.\r\nNOOP x\r\nMAIL FROM:<>\r\nRCPT TO:<none@localhost>\r\nDATA\r\n'
           b'RSET\r\nFOO\r\nMAIL FROM:<b@remote.test>\r\nRCPT TO:<bob@localhost>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\n'
@@ -529,7 +498,7 @@ def pipelining_a_burst_and_single_bytes_give_the_same_replies():
                 if tls:
                     c.ehlo()
                     c.starttls()
-                got = transcript(c, SCRIPT, how)
+                got = re.sub(rb'queued as \S+', b'queued as ID', transcript(c, cut(SCRIPT, how)))
                 if tls:
                     # the lists of keywords differ
                     got = got[got.index(b'250 2.1.0'):]

@@ -132,7 +132,7 @@ def a_peer_that_does_not_read_its_421_does_not_stay():
                 c.s.sendall(b'HELP\r\n' * 1000)
         xs.append(c)
     fds = len(os.listdir('/proc/%d/fd' % s.proc.pid))
-    wait_for('their end', lambda: len(os.listdir('/proc/%d/fd' % s.proc.pid)) <= fds - 5, 25)
+    wait_for('their end', lambda: len(os.listdir('/proc/%d/fd' % s.proc.pid)) <= fds - 5, 45)
     for c in xs:
         c.close()
 
