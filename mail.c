@@ -24,8 +24,10 @@
 #include "lib/text.h"
 #include "mail.h"
 
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
 enum {
-	LISTENERS = sizeof(listeners) / sizeof(listeners[0]),
+	LISTENERS = LEN(listeners),
 	ACCEPTS = 64,		/* connections taken from one listener in a turn */
 	FULL_MS = 50,		/* pause of a listener when there is no room */
 	STOP_MS = 5000		/* for sessions to take their goodbye */
@@ -230,6 +232,27 @@ listen_all(int offset)
 
 /* ---- privileges ---- */
 
+/* Would root give away something that is not a store? Called in it. */
+static void
+check_store(const char *dir)
+{
+	static const char *const ours[] = {
+		"mail", "spool", "tls", "users", "users.lock", "lock", "lost+found"
+	};
+	struct fs_dir d;
+	const char *name;
+	size_t i;
+
+	if (fs_diropen(&d, ".") < 0)
+		die(EX_NOINPUT, "%s:", dir);
+	while ((name = fs_dirnext(&d))) {
+		for (i = 0; i < LEN(ours) && strcmp(name, ours[i]) != 0; i++)
+			;
+		if (i == LEN(ours))
+			die(EX_CONFIG, "%s is not a store: there is \"%s\" in it", dir, name);
+	}
+}
+
 /* Files that root has left in the store, by a command say, belong to the server as well. */
 static void
 give(const char *dir)
@@ -237,21 +260,18 @@ give(const char *dir)
 	struct fs_dir d;
 	struct stat st;
 	const char *name;
-	char path[256];
 	int fd;
 
 	if (fs_diropen(&d, dir) < 0)
 		return;
 	while ((name = fs_dirnext(&d))) {
-		if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
-			continue;
-		fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		fd = openat(d.fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		if (fd < 0)
 			continue;
 		/* a file with a second name may be somebody else's */
 		if (fstat(fd, &st) == 0 && st.st_uid == 0 && (S_ISDIR(st.st_mode) ||
 		    (S_ISREG(st.st_mode) && st.st_nlink == 1)) && fchown(fd, run_uid, run_gid) < 0)
-			die(EX_NOPERM, "chown %s:", path);
+			die(EX_NOPERM, "chown %s/%s:", dir, name);
 		(void)close(fd);	/* only looked at */
 	}
 }
@@ -259,9 +279,7 @@ give(const char *dir)
 static void
 give_store(void)
 {
-	static const char *const rooms[] = {
-		".", "mail", "spool", "spool/queue", "spool/bad", "spool/index", "tls"
-	};
+	static const char *const rooms[] = { ".", "mail", "spool", "tls" };
 	struct stat st;
 	size_t i;
 
@@ -269,7 +287,7 @@ give_store(void)
 		die(EX_OSERR, "store:");
 	if (st.st_uid == 0 && chown(".", run_uid, run_gid) < 0)
 		die(EX_NOPERM, "chown:");
-	for (i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++)
+	for (i = 0; i < LEN(rooms); i++)
 		give(rooms[i]);
 }
 
@@ -416,6 +434,8 @@ run_server(const char *dir, int offset)
 		die(EX_CANTCREAT, "%s:", dir);
 	if (chdir(dir) < 0)
 		die(EX_NOINPUT, "%s:", dir);
+	if (geteuid() == 0)
+		check_store(dir);
 	store_lock();
 	listen_all(offset);
 	drop_privileges();

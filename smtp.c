@@ -324,7 +324,9 @@ over_quota(const struct user_set *to, uint64_t size)
 {
 	int i;
 
-	for (i = 0; quota && i < ACCOUNTS; i++)
+	if (!quota)
+		return 0;
+	for (i = 0; i < ACCOUNTS; i++)
 		if (user_in(to, i) && box_size(i) + size >= quota)
 			return 1;
 	return 0;

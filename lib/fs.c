@@ -192,7 +192,7 @@ int
 fs_diropen(struct fs_dir *d, const char *path)
 {
 	d->at = d->n = 0;
-	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return d->fd < 0 ? -1 : 0;
 }
 

@@ -43,7 +43,7 @@ struct fs_dir {
 	long at, n;		/* in b */
 	_Alignas(8) char b[2048];
 };
-int fs_diropen(struct fs_dir *d, const char *path);
+int fs_diropen(struct fs_dir *d, const char *path);		/* not through a link; 0 or -1 */
 /* The next name, or NULL at the end (then it is closed). */
 const char *fs_dirnext(struct fs_dir *d);
 
