@@ -13,7 +13,7 @@ peer_setup() {
 	RUN_ID=20000 TLS_SESSIONS=1100 "$here/mkconfig" "$tree/config.h" >"$BENCH_DIR/config.h"
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
 	make -s -C "$tree" OUT="$BENCH_DIR/out" CONFIG="$BENCH_DIR/config.h" \
-		BIN="$BENCH_DIR/maild" "$BENCH_DIR/maild"
+		${CC:+CC="$CC"} ${BEARSSL:+BEARSSL="$BEARSSL"} BIN="$BENCH_DIR/maild" "$BENCH_DIR/maild"
 	s=$BENCH_DIR/store
 	all_users | while read -r n; do
 		echo "$BENCH_PASS" | "$BENCH_DIR/maild" -d "$s" passwd "$n"

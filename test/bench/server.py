@@ -30,8 +30,9 @@ class Bench:
             subprocess.run([HERE + "/mkconfig", TREE + "/config.h"], env=env, stdout=f, check=True)
         self.maild = self.dir + "/maild"
         make = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"}
+        given = ["%s=%s" % (k, os.environ[k]) for k in ("CC", "BEARSSL") if os.environ.get(k)]
         subprocess.run(["make", "-s", "-C", TREE, "OUT=" + self.dir + "/out",
-                        "CONFIG=" + self.dir + "/config.h", "BIN=" + self.maild, self.maild],
+                        "CONFIG=" + self.dir + "/config.h", "BIN=" + self.maild, self.maild] + given,
                        env=make, check=True)
         for tool in ("disk", "pop3"):
             subprocess.run([os.environ.get("BENCH_CC", "cc"), "-O2", "-o", self.dir + "/" + tool,
