@@ -21,11 +21,12 @@ copy(char *out, const char *in, size_t n)
 {
 	static const vec cr = VEC_ALL('\r'), lf = VEC_ALL('\n');
 	size_t i;
-	vec v;
+	vec v, end;
 
 	for (i = 0; n - i >= VEC; i += VEC) {
-		v = vec_load(in + i);
-		if (vec_any((vec)((v == cr) | (v == lf))))
+		vec_load(&v, in + i);
+		end = (vec)((v == cr) | (v == lf));
+		if (vec_any(&end))
 			break;
 		memcpy(out + i, &v, VEC);
 	}

@@ -443,12 +443,12 @@ start_message(struct mbox_scan *s, const char *line, size_t n, uint64_t text)
 
 /* The sum of all bytes of a vector; its order does not matter. */
 static uint64_t
-vec_sum(vec v)
+vec_sum(const vec *v)
 {
 	const uint64_t even = UINT64_C(0x00ff00ff00ff00ff);
 	uint64_t w[2], x;
 
-	memcpy(w, &v, sizeof(w));
+	memcpy(w, v, sizeof(w));
 	x = (w[0] & even) + (w[0] >> 8 & even) + (w[1] & even) + (w[1] >> 8 & even);
 	return x * UINT64_C(0x0001000100010001) >> 48;
 }
@@ -469,14 +469,14 @@ block(vec *lf, const char *p)
 	found = (vec)VEC_ALL(0);
 	sum = *lf;
 	for (i = 0; i < BLOCK; i += VEC) {
-		prev = vec_load(p + i - 1);
-		v = vec_load(p + i);
-		next = vec_load(p + i + 1);
+		vec_load(&prev, p + i - 1);
+		vec_load(&v, p + i);
+		vec_load(&next, p + i + 1);
 		sum -= (vec)((v == nl) & (prev != cr));
 		found |= (vec)((prev == nl) & (((v == f) & (next == r)) |
 		    ((v == gt) & ((next == gt) | (next == f)))));
 	}
-	if (vec_any(found))
+	if (vec_any(&found))
 		return 1;
 	*lf = sum;
 	return 0;
@@ -498,7 +498,7 @@ blocks(struct mbox_scan *s, const char *p, size_t i, size_t n)
 				break;
 			i += BLOCK;
 		}
-		s->extra += vec_sum(lf);
+		s->extra += vec_sum(&lf);
 	}
 	return i;
 }
@@ -672,11 +672,12 @@ copy_line(char *out, const char *in, size_t n)
 {
 	static const vec nl = VEC_ALL('\n');
 	size_t i;
-	vec v;
+	vec v, end;
 
 	for (i = 0; n - i >= VEC; i += VEC) {
-		v = vec_load(in + i);
-		if (vec_any((vec)(v == nl)))
+		vec_load(&v, in + i);
+		end = (vec)(v == nl);
+		if (vec_any(&end))
 			break;
 		memcpy(out + i, &v, VEC);
 	}

@@ -12,25 +12,22 @@ typedef unsigned char vec __attribute__((vector_size(16)));
 /* An initialiser: the same byte everywhere. */
 #define VEC_ALL(c) { c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c }
 
-/* Even at -Os these must not be calls. */
+/* Even at -Os these must not be calls. Vectors are never passed by value: not every ABI can. */
 #define VEC_INLINE static inline __attribute__((always_inline))
 
-VEC_INLINE vec
-vec_load(const char *p)
+VEC_INLINE void
+vec_load(vec *v, const char *p)
 {
-	vec v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
+	memcpy(v, p, sizeof(*v));
 }
 
 /* Is there a byte that is not 0? */
 VEC_INLINE int
-vec_any(vec v)
+vec_any(const vec *v)
 {
 	uint64_t w[2];
 
-	memcpy(w, &v, sizeof(w));
+	memcpy(w, v, sizeof(w));
 	return (w[0] | w[1]) != 0;
 }
 
