@@ -25,7 +25,8 @@
 
 enum {
 	PIECE = 1 << 15,		/* of a letter's text at a time */
-	OLD_MS = 180000			/* how long a replaced mailbox is watched */
+	OLD_MS = 180000,		/* how long a replaced mailbox is watched */
+	DOT_S = 600			/* a dot lock that is older was forgotten */
 };
 
 struct box {
@@ -129,13 +130,38 @@ box_open(int user, int make)
 	return fd;
 }
 
+/*
+ * Many programs lock twice, by fcntl and by a file NAME.lock. The second alone tells that Python's
+ * mailbox module is about to put a new file there: it lets go of the first before it renames.
+ */
+static int
+dot_locked(const char *path)
+{
+	char lock[PATH_TEXT + 8];
+	const char *name = lock + sizeof("mail/") - 1;
+	struct stat st;
+
+	(void)snprintf(lock, sizeof(lock), "%s.lock", path);
+	return user_find(name, strlen(name)) < 0 && lstat(lock, &st) == 0 &&
+	    loop_wall - st.st_mtime < DOT_S && st.st_mtime - loop_wall < DOT_S;
+}
+
 int
 box_lock(int user)
 {
 	struct box *b = &boxes[user];
+	char path[PATH_TEXT];
 
-	if (!b->locks && fs_lock(b->fd - 1) < 0)
-		return -1;
+	if (!b->locks) {
+		if (fs_lock(b->fd - 1) < 0)
+			return -1;
+		box_path(path, user);
+		if (!current(b, path) || dot_locked(path)) {
+			fs_unlock(b->fd - 1);
+			errno = EAGAIN;
+			return -1;
+		}
+	}
 	b->locks++;
 	return 0;
 }
@@ -556,8 +582,9 @@ box_replace(int user, int fd)
 		(void)close(b->old - 1);	/* watched long enough */
 	b->old = 0;
 	if (fstat(b->fd - 1, &st) == 0) {
+		/* empty, or a program that had read it might put what it read in the new one's place */
 		b->old = b->fd;
-		b->old_size = st.st_size;
+		b->old_size = ftruncate(b->fd - 1, 0) < 0 ? st.st_size : 0;
 		b->old_until = loop_now + OLD_MS;
 		fs_unlock(b->fd - 1);
 	} else {
