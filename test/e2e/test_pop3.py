@@ -603,15 +603,20 @@ def a_restart_while_a_mailbox_is_locked():
         for m in ms:
             s.deliver(m, ['bob@localhost', 'carol@localhost'])
         s.kill()
+        # the start waits for the lock, for a while
+        t = threading.Timer(1.5, fcntl.lockf, (f, fcntl.LOCK_UN))
+        t.start()
         s.start()
-        with s.smtp() as c:
-            c.ehlo()
+        t.join()
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        s.deliver(ms[0], ['carol@localhost', 'bob@localhost'])
         s.stop()
         s.start()
     wait_for('the letters', lambda: all(m.replace(b'\r\n', b'\n') in s.mbox('bob') for m in ms), 15)
+    s.settled()
     wait_for('free', lambda: s_free(s, 'bob'))
     got = bodies(s, 'bob')
-    assert [got.count(m) for m in ms] == [1, 1, 1], [got.count(m) for m in ms]
+    assert [got.count(m) for m in ms] == [2, 1, 1], [got.count(m) for m in ms]
 
 
 @test
