@@ -214,11 +214,20 @@ drop_close(struct drop *d)
 	d->state = D_CLOSED;
 }
 
-static enum drop_res
-fail(struct drop *d, const char *what)
+static void
+trouble(const struct drop *d, const char *what)
 {
 	log_event("-", "maildrop-trouble user=%s at=\"%s\" error=\"%s\"", user_at(d->user)->name, what,
 	    strerror(errno));
+}
+
+/* The mailbox was claimed by d. */
+static enum drop_res
+fail(struct drop *d, const char *what)
+{
+	trouble(d, what);
+	if (d->state == D_WAIT)
+		d->state = D_OPEN;	/* so that it is let go */
 	drop_close(d);
 	return DROP_TEMP;
 }
@@ -361,7 +370,6 @@ try_open(struct drop *d)
 	if (d->fd < 0 || lock(d) < 0) {
 		int busy = d->fd >= 0 && errno == EAGAIN;
 
-		d->state = D_OPEN;
 		(void)fail(d, d->fd < 0 ? "open" : "lock");
 		return busy ? DROP_INUSE : DROP_TEMP;
 	}
@@ -468,13 +476,17 @@ drop_mark(struct drop *d, uint32_t i)
 {
 	struct drop_msg m;
 
-	if (drop_msg(d, i, &m) < 0)
+	if (drop_msg(d, i, &m) < 0) {
+		trouble(d, "index");
 		return -1;
+	}
 	if (m.mark == d->epoch)
 		return 0;
 	m.mark = d->epoch;
-	if (fs_write(d->index, &m, sizeof(m), record_at(i)) < 0)
+	if (fs_write(d->index, &m, sizeof(m), record_at(i)) < 0) {
+		trouble(d, "index");
 		return -1;
+	}
 	d->nmarked++;
 	d->marked_octets += m.m.octets;
 	if (i < d->first)
