@@ -5,7 +5,7 @@
  * For each mailbox the last note in the journal says up to where it was on the disk. What stands behind
  * is, after a mere crash or power cut, nothing but letters that came after the note (in the
  * journal, or one of the queue), the last ones maybe torn or with zeros where blocks were never written.
- * Then the mailbox is cut at the note and all those letters are appended again. If anything
+ * Then the mailbox is cut behind the last whole one, and the others are appended again. If anything
  * else stands there, another program has written to the mailbox; then nothing is cut but a torn
  * letter at the very end, and only letters whose id is in no message of the mailbox are appended.
  */
@@ -172,9 +172,10 @@ fit_queued(off_t *at)
 	}
 }
 
-/* Line ends that an append puts before its first letter, when the note's end is not a blank line. */
+/* Behind the line ends that an append puts first, when the note's end is not a blank line; *torn: there is
+ * a zero in the place of one. */
 static off_t
-mended(off_t at)
+mended(off_t at, int *torn)
 {
 	char t[2] = { '\n', '\n' };
 	int i;
@@ -183,9 +184,11 @@ mended(off_t at)
 		return 0;
 	if (fs_read(box.fd, at == 1 ? t + 1 : t, at == 1 ? 1 : 2, at == 1 ? 0 : at - 2) < 0)
 		return at;
-	for (i = t[1] != '\n' ? 2 : t[0] != '\n'; i > 0 && at < box.size; i--, at++)
+	for (i = t[1] != '\n' ? 2 : t[0] != '\n'; i > 0 && at < box.size; i--, at++) {
 		if (fs_read(box.fd, t, 1, at) < 0 || (t[0] != '\n' && t[0]))
 			break;
+		*torn |= !t[0];
+	}
 	return at;
 }
 
@@ -200,18 +203,29 @@ all_zero(off_t at)
 	return 1;
 }
 
-/* Is everything behind the note ours? */
+/*
+ * Is everything behind the note ours? Then *whole is where the letters that are whole end, and *rec the
+ * place in the journal behind them.
+ */
 static int
-only_ours(const struct noted *n)
+only_ours(const struct noted *n, off_t *whole, off_t *rec)
 {
 	struct mail m;
-	off_t at, rec = n->after;
+	off_t at, next = n->after;
+	int torn = 0;
 
+	*whole = (off_t)n->note.size;
+	*rec = n->after;
 	if ((uint64_t)box.size < n->note.size)
 		return 0;
-	at = mended((off_t)n->note.size);
-	while (at < box.size && next_letter(&rec, &m))
-		(void)fits(&m, &at);
+	at = mended((off_t)n->note.size, &torn);
+	while (at < box.size && next_letter(&next, &m)) {
+		torn |= fits(&m, &at) != FIT_WHOLE;
+		if (!torn) {
+			*whole = at;
+			*rec = next;
+		}
+	}
 	if (at < box.size)
 		fit_queued(&at);
 	return all_zero(at);
@@ -291,6 +305,16 @@ cut_torn(void)
 	return box_cut(box.user, box.size);
 }
 
+/* Into the mailbox, or, if another program has locked it, into the queue. */
+static int
+bring(const struct mail *m)
+{
+	if (store_append(m, box.user) != R_OK)
+		return store_defer(m, box.user);
+	log_event(m->id, "recovered to=%s", user_at(box.user)->name);
+	return 0;
+}
+
 static int
 add_missing(const struct noted *n)
 {
@@ -304,11 +328,8 @@ add_missing(const struct noted *n)
 		if (look.n && (pass() < 0 || cut_torn() < 0))
 			return -1;
 		for (i = 0; i < look.n; i++) {
-			if (look.found[i])
-				continue;
-			if (store_append(&look.m[i], box.user) != R_OK)
+			if (!look.found[i] && bring(&look.m[i]) < 0)
 				return -1;
-			log_event(look.m[i].id, "recovered to=%s", user_at(box.user)->name);
 		}
 	} while (more);
 	return 0;
@@ -317,18 +338,15 @@ add_missing(const struct noted *n)
 /* ---- one mailbox ---- */
 
 static int
-add_all(const struct noted *n)
+add_rest(off_t whole, off_t rec)
 {
 	struct mail m;
-	off_t rec = n->after;
 
-	if (box.size > (off_t)n->note.size && box_cut(box.user, (off_t)n->note.size) < 0)
+	if (box.size > whole && box_cut(box.user, whole) < 0)
 		return -1;
-	while (next_letter(&rec, &m)) {
-		if (store_append(&m, box.user) != R_OK)
+	while (next_letter(&rec, &m))
+		if (bring(&m) < 0)
 			return -1;
-		log_event(m.id, "recovered to=%s", user_at(box.user)->name);
-	}
 	return 0;
 }
 
@@ -337,6 +355,7 @@ recover_box(int user, const struct noted *n)
 {
 	char path[PATH_TEXT];
 	struct stat st;
+	off_t rec, whole;
 	int r;
 
 	box.user = user;
@@ -347,16 +366,19 @@ recover_box(int user, const struct noted *n)
 	memset(&st, 0, sizeof(st));
 	if (box.fd >= 0 && fstat(box.fd, &st) == 0)
 		box.size = st.st_size;
-	if ((!n->note.ino || n->note.ino == (uint64_t)st.st_ino) && only_ours(n)) {
-		r = add_all(n);
+	if ((!n->note.ino || n->note.ino == (uint64_t)st.st_ino) && only_ours(n, &whole, &rec)) {
+		r = add_rest(whole, rec);
 	} else {
 		log_event("-", "mailbox-changed user=%s note=\"recovery looks for each letter\"",
 		    user_at(user)->name);
-		r = box.fd < 0 ? add_all(n) : add_missing(n);
+		r = box.fd < 0 ? add_rest(0, n->after) : add_missing(n);
 	}
-	if (box.fd >= 0)
-		(void)close(box.fd);	/* only read from */
-	return r < 0 || box_sync(user) < 0 ? -1 : 0;
+	/* what is there may never have been synced: the journal must not forget it before it is */
+	if (box.fd >= 0) {
+		r |= fsync(box.fd);
+		(void)close(box.fd);
+	}
+	return r < 0 || box_sync(user) < 0 || fs_syncdir("mail") < 0 ? -1 : 0;
 }
 
 /* ---- all ---- */

@@ -462,6 +462,30 @@ store_queue(const struct mail *m)
 }
 
 int
+store_defer(const struct mail *m, int user)
+{
+	const char *line = NULL;
+	struct mail queued;
+	struct owed o;
+	struct rcpt r;
+	char *env;
+	int bad, ok = -1;
+
+	if (queue_open(&queued, m->id, &bad) < 0) {
+		o.m = *m;
+		memset(&o.to, 0, sizeof(o.to));
+		o.to.bit[user / 8] = (unsigned char)(1 << (user % 8));
+		return settle(&o);
+	}
+	env = mail_envelope(&queued);
+	while (env && mail_rcpt(env, &line, &r))
+		if (r.user == user)
+			ok = fs_write(queued.fd, "T", 1, r.at) < 0 ? -1 : fs_sync(queued.fd);
+	(void)close(queued.fd);		/* synced or failed */
+	return ok;
+}
+
+int
 store_settle(void)
 {
 	while (nowed) {

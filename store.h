@@ -27,6 +27,9 @@ int store_settle(void);
 /* Write a queue file for the recipients of a letter that have no account: 0 or -1. */
 int store_queue(const struct mail *m);
 
+/* Recovery: let the queue bring a letter of the journal to an account, durably: 0 or -1. */
+int store_defer(const struct mail *m, int user);
+
 /* Put a fresh journal in the place of one whose sync has failed: 0 or -1. */
 int store_renew(void);
 

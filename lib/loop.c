@@ -480,17 +480,22 @@ closing(struct conn *c)
 static void
 feed(struct conn *c)
 {
-	uint64_t before = c->moved;
-	int full;
+	uint64_t before = c->moved, made;
+	int full, more = 0;
 
 	if (c->in && c->kind->input && !conn_busy(c))
 		c->kind->input(c);
-	if (c->kind->drain && !conn_busy(c))
-		c->kind->drain(c);
+	if (c->kind->drain) {
+		made = c->moved;
+		more = conn_busy(c);
+		if (!more)
+			c->kind->drain(c);
+		more |= c->moved != made;
+	}
 	full = c->out != NULL;
 	flush(c);
 	if (c->moved != before || (full && !c->out))
-		c->again = c->in || c->kind->drain || c->closing;
+		c->again = c->in || more || c->closing;
 	else if (c->in && c->in->z - c->in->a == BUFSZ && !conn_busy(c))
 		conn_abort(c, "input not understood");
 	else if (c->eof && !c->out && !c->held && !c->working && c->hold_until <= loop_now &&
