@@ -86,6 +86,27 @@ time(time_t *t)
 	return 1795316594;
 }
 
+/* The monotonic clock runs, but may be put forward. */
+static int64_t ahead;
+
+int
+clock_gettime(clockid_t which, struct timespec *t)
+{
+	int r = (int)syscall(SYS_clock_gettime, which, t);
+
+	if (which == CLOCK_MONOTONIC)
+		t->tv_sec += (time_t)(ahead / 1000);
+	return r;
+}
+
+/* So many seconds go by. */
+static inline void
+pass_s(int s)
+{
+	ahead += (int64_t)1000 * s;
+	loop_clock();
+}
+
 /* The log, the last part of it. */
 static char logged[1 << 16];
 static size_t nlogged;
@@ -100,10 +121,11 @@ log_event(const char *id, const char *fmt, ...)
 
 	n = (size_t)snprintf(line, 64, "%s ", id);
 	va_start(ap, fmt);
-	(void)vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
+	(void)vsnprintf(line + n, sizeof(line) - n - 2, fmt, ap);
 	va_end(ap);
 	n = strlen(line);
 	line[n++] = '\n';
+	line[n] = '\0';
 	if (nlogged + n >= sizeof(logged))
 		nlogged = 0;
 	memcpy(logged + nlogged, line, n);
@@ -190,6 +212,8 @@ faulty(int what)
 		return 0;
 	fault.hit++;
 	errno = fault.err;
+	if (getenv("SHOW_LOG"))
+		fprintf(stderr, "fault %d of kind %d\n", fault.seen, what);
 	return 1;
 }
 

@@ -2,282 +2,12 @@
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*
- * SMTP sessions over the real loop, store and mailboxes, and a socket pair; only passwords and TLS are
- * made up. Whole transcripts with the mailboxes they lead to, fed at once, cut at every byte, and in
+ * SMTP sessions, over the real loop, store and mailboxes: whole transcripts with the mailboxes they lead to, fed at once, cut at every byte, and in
  * small pieces: always the same.
  */
-#include <sys/socket.h>
-
-#include "rooms.h"
-
-#include "lib/text.h"
-
-/* ---- what the rest of the server would do ---- */
-
-enum { MX, SUBMIT, SUBMIT_TLS, SUBMIT_WRAP };
-
-static const struct listener rows[] = {
-	{ "::", 25, TLS_START, SMTP, 0 },
-	{ "::", 587, TLS_NONE, SUBMISSION, 1 },
-	{ "::", 587, TLS_START, SUBMISSION, 0 },
-	{ "::", 465, TLS_WRAP, SUBMISSION, 0 },
-};
-static struct transport secret;		/* plain, but it passes for TLS */
-static int64_t fail_delay;		/* what a failed login costs */
-static int fails, slices;
-
-const struct listener *
-conn_listener(const struct conn *c)
-{
-	return &rows[c->listener];
-}
-
-int
-tls_start(struct conn *c)
-{
-	secret = transport_plain;
-	c->tp = &secret;
-	c->tls = &secret;
-	return 0;
-}
-
-const char *
-tls_version(const struct conn *c)
-{
-	return c->tls ? "TLSv1.2" : NULL;
-}
-
-const char *
-tls_cipher(const struct conn *c)
-{
-	return c->tls ? "TLS_SUITE" : NULL;
-}
-
-static enum res
-judge(struct login *l)
-{
-	l->slot = user_login(l->sasl.name, strlen(l->sasl.name));
-	if (strcmp(l->sasl.password, "secret") != 0)
-		l->slot = -1;
-	return l->slot < 0 ? R_PERM : R_OK;
-}
-
-enum res
-login_start(struct login *l)
-{
-	if (!strcmp(l->sasl.name, "temp"))
-		return R_TEMP;
-	if (!strcmp(l->sasl.name, "bob") && judge(l) == R_OK)
-		return R_OK;		/* as one whose password is remembered */
-	slices = 3;
-	return R_AGAIN;
-}
-
-enum res
-login_work(struct login *l, int *slot)
-{
-	enum res r;
-
-	if (--slices)
-		return R_AGAIN;
-	r = judge(l);
-	*slot = l->slot;
-	return r;
-}
-
-int64_t
-guard_failed(const struct ip *peer)
-{
-	(void)peer;
-	fails++;
-	return fail_delay;
-}
-
-void
-guard_passed(const struct ip *peer)
-{
-	(void)peer;
-	fails = 0;
-}
-
-/* ---- a client ---- */
-
-static struct conn conns[SESSIONS], *peer;
-static struct buf bufs[2 * SESSIONS];
-static struct pollfd polls[SESSIONS];
-static int client = -1;
-static int row;
-
-static void
-start_client(const char *ip)
-{
-	int fd[2], i;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) < 0)
-		abort();
-	client = fd[0];
-	peer = conn_new(fd[1], &smtp_kind, &transport_plain, 0);
-	if (!peer || ip_parse(&peer->peer, ip) < 0)
-		abort();
-	peer->listener = row;
-	if (rows[row].tls == TLS_WRAP && tls_start(peer) < 0)
-		abort();
-	for (i = 0; i < 2; i++)
-		loop_turn(0, NULL, store_commit);
-}
-
-static int
-gone(void)
-{
-	return !conn_at(conn_slot(peer));
-}
-
-/* Take turns until the server has nothing more to do; what it said goes to out. */
-static size_t
-settle(char *out, size_t size)
-{
-	int64_t end = loop_ms() + 5000;
-	size_t n = 0;
-	ssize_t got;
-	int quiet = 0;
-
-	while (quiet < 2 && loop_ms() < end) {
-		loop_turn(0, NULL, store_commit);
-		quiet++;
-		while ((got = recv(client, out + n, size - n, 0)) > 0)
-			n += (size_t)got, quiet = 0;
-		if (!gone() && (peer->again || peer->working || peer->hold_until || peer->held ||
-		    (peer->out && size > n)))
-			quiet = 0;
-	}
-	if (quiet < 2)
-		(void)CHECK_MSG(0, "the server does not come to rest");
-	return n;
-}
-
-static void
-end_client(void)
-{
-	int i;
-
-	(void)close(client);
-	client = -1;
-	for (i = 0; i < 100 && !gone(); i++)
-		loop_turn(10, NULL, store_commit);
-	if (!gone())
-		(void)CHECK_MSG(0, "the session does not end");
-}
-
-static size_t
-send_all(char *out, size_t size, const char *in, size_t n, const struct cut *cut)
-{
-	size_t at, piece, got;
-
-	got = settle(out, size);
-	for (at = 0; at < n; at += piece) {
-		piece = test_piece(cut, at, n);
-		if (piece > 4096)
-			piece = 4096;	/* what surely fits into the socket */
-		if (send(client, in + at, piece, MSG_NOSIGNAL) != (ssize_t)piece)
-			break;		/* the server has hung up */
-		got += settle(out + got, size - got);
-	}
-	if (gone() || peer->closing)
-		out[got++] = '$';	/* it ended */
-	return got;
-}
-
-static void
-drain_queue(void)
-{
-	int i;
-
-	for (i = 0; i < 1000 && queue_tick(1) == 0; i++)
-		;
-	if (i == 1000)
-		(void)CHECK_MSG(0, "the queue does not come to rest");
-}
-
-/* What has come into the mailboxes; they are empty afterwards. */
-static size_t
-take_boxes(char *out, size_t size)
-{
-	static const char *const names[] = { "alice", "bob" };
-	char path[PATH_TEXT];
-	size_t i, n = 0, k;
-
-	drain_queue();
-	if (store_checkpoint() < 0)
-		(void)CHECK_MSG(0, "no checkpoint");
-	for (i = 0; i < LEN(names); i++) {
-		(void)snprintf(path, sizeof(path), "mail/%s", names[i]);
-		k = slurp(path, out + n + 8, size - n - 8);
-		if (k) {
-			memcpy(out + n, i ? "[bob]\n\n\n" : "[alice]\n", 8);
-			n += 8 + k;
-		}
-		(void)unlink(path);
-	}
-	return n;
-}
-
-/* A session: what the server says, a $ if it ends it, and what is in the mailboxes then. */
-static size_t
-session(char *out, size_t size, const char *in, size_t n, const struct cut *cut)
-{
-	size_t got;
-
-	last_id = 0;
-	start_client("192.0.2.1");
-	got = send_all(out, size, in, n, cut);
-	end_client();
-	return got + take_boxes(out + got, size - got);
-}
-
-static char said[1 << 20];
-static size_t nsaid;
-
-static void
-talk(const char *in, size_t n)
-{
-	struct cut c;
-
-	c.first = c.step = n;
-	nsaid = session(said, sizeof(said), in, n, &c);
-}
+#include "t_smtp.h"
 
 /* ---- transcripts ---- */
-
-#define HI "220 mx.example.org ESMTP\r\n"
-#define OK "250 2.0.0 Ok\r\n"
-#define HOST "250 mx.example.org\r\n"
-#define FROM "250 2.1.0 Ok\r\n"
-#define TO "250 2.1.5 Ok\r\n"
-#define GO "354 End with a line of a single dot\r\n"
-#define QUEUED(n) "250 2.0.0 Ok: queued as " ID(n) "\r\n"
-#define BYE "221 2.0.0 mx.example.org Bye\r\n"
-#define BAD_ARG "501 5.5.4 Syntax error in argument\r\n"
-#define BAD_SEQ "503 5.5.1 Bad sequence of commands\r\n"
-#define EHLO_FIRST "503 5.5.1 EHLO first\r\n"
-#define UNKNOWN "500 5.5.1 Unknown command\r\n"
-#define NO_USER "550 5.1.1 No such user here\r\n"
-#define TOO_MANY "421 4.7.0 mx.example.org too many errors\r\n$"
-#define FEATURES(tls, auth) "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n" \
-	"250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n" tls auth "250-LIMITS RCPTMAX=100\r\n250 HELP\r\n"
-#define STARTTLS "250-STARTTLS\r\n"
-#define AUTH "250-AUTH PLAIN LOGIN\r\n"
-#define ALICE "[alice]\n"
-#define BOB "[bob]\n\n\n"
-#define HEAD(from, path, to) "From " from " Mon Jan  5 23:23:01 1970\nReturn-Path: <" path ">\n" \
-	"Delivered-To: " to "\n"
-#define TRACE(with, n, tls, to) "Received: from c.example ([192.0.2.1])\n\tby mx.example.org with " \
-	with " id " ID(n) "\n" tls "\t" to "; " DATE "\n"
-#define START "EHLO c.example\r\n"
-#define STARTED HI FEATURES(STARTTLS, "")
-#define SMTP_A(n) HEAD("s@far.example", "s@far.example", "alice@localhost") \
-	TRACE("ESMTP", n, "", "for <alice@localhost>")
-#define TXN "MAIL FROM:<s@far.example>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\n"
-#define TXN_OK FROM TO GO
 
 static const struct script {
 	int row;
@@ -460,13 +190,252 @@ test_scripts(void)
 	row = MX;
 }
 
+/* ---- end of data ---- */
+
+/*
+ * All sequences of CR, LF, dot and NUL up to six bytes stand behind "x" and before "y" CR LF . CR LF. By
+ * the standard: the text ends at the first CR LF . CR LF, wherever that is, and is refused if there
+ * was a CR without LF or a LF without CR before it.
+ */
+static void
+smuggle(const char *seq, size_t n)
+{
+	char in[512], body[64], want[512];
+	static const char from[] = START TXN;
+	const char *end, *p;
+	size_t nin, nbody, o = 0;
+	int bare = 0;
+
+	memcpy(in, from, sizeof(from) - 1);
+	nin = sizeof(from) - 1;
+	body[0] = 'x';
+	memcpy(body + 1, seq, n);
+	memcpy(body + 1 + n, "y\r\n.\r\n", 6);
+	nbody = n + 7;
+	memcpy(in + nin, body, nbody);
+	nin += nbody;
+	end = memmem(body, nbody, "\r\n.\r\n", 5);
+	for (p = body; p < end + 2; p++) {
+		bare |= *p == '\r' && p[1] != '\n';
+		bare |= *p == '\n' && (p == body || p[-1] != '\r');
+		if (*p == '\r' || (*p == '.' && p > body && p[-1] == '\n'))
+			continue;
+		want[o++] = *p;
+	}
+	talk(in, nin);
+	end = memmem(said, nsaid, GO, strlen(GO));
+	if (!CHECK(end != NULL))
+		return;
+	end += strlen(GO);
+	if (bare) {
+		if (!CHECK(!strncmp(end, "554 5.6.0 ", 10) && !memmem(said, nsaid, "[alice]", 7)))
+			test_show("in", body, nbody);
+		return;
+	}
+	want[o++] = '\n';
+	p = memmem(said, nsaid, ALICE SMTP_A(1), strlen(ALICE SMTP_A(1)));
+	if (!CHECK(!strncmp(end, QUEUED(1), strlen(QUEUED(1))) && p)) {
+		test_show("in", body, nbody);
+		return;
+	}
+	p += strlen(ALICE SMTP_A(1));
+	(void)CHECK_MEM(p, nsaid - (size_t)(p - said), want, o);
+}
+
+static void
+test_smuggling(void)
+{
+	static const char bytes[] = { '\r', '\n', '.', '\0' };
+	char seq[6];
+	unsigned i, n, k;
+
+	for (n = 0; n <= 6; n++) {
+		for (i = 0; i < 1u << 2 * n; i++) {
+			for (k = 0; k < n; k++)
+				seq[k] = bytes[i >> 2 * k & 3];
+			smuggle(seq, n);
+		}
+	}
+}
+
+/* ---- limits ---- */
+
+/* A command that is n octets long with its CR LF. */
+static void
+long_command(const char *start, size_t n)
+{
+	nbig = 0;
+	add(start);
+	add_many('x', n - strlen(start) - 2);
+	add("\r\nHELP\r\n");
+	talk(big, nbig);
+	if (n < 3000)
+		CHECK_SPLIT(session, big, nbig);
+}
+
+static void
+test_long_lines(void)
+{
+	static const size_t too_long[] = { 1025, 1026, 2000, 8191, 8192, 8193, 8194, 20000, 100000 };
+	size_t i;
+
+	long_command("NOOP ", 1024);
+	CHECK(told(HI OK "214 "));
+	for (i = 0; i < LEN(too_long); i++) {
+		long_command("NOOP ", too_long[i]);
+		CHECK(told(HI "500 5.5.2 Line too long\r\n214 "));
+	}
+	row = SUBMIT;
+	nbig = 0;
+	add(START "AUTH PLAIN ");
+	add_many('A', 4096 - 13);
+	add("\r\nAUTH PLAIN ");
+	add_many('A', 4096 - 12);
+	add("\r\nAUTH PLAIN\r\n");
+	add_many('A', 4094);
+	add("\r\nAUTH PLAIN\r\n");
+	add_many('A', 4095);
+	add("\r\nNOOP\r\n");
+	talk(big, nbig);
+	CHECK(told(FEATURES("", AUTH) "501 5.5.2 Bad AUTH data\r\n500 5.5.2 Line too long\r\n334 \r\n"
+	    "501 5.5.2 Bad AUTH data\r\n334 \r\n500 5.5.2 Line too long\r\n" OK) ||
+	    !CHECK_STR(said, ""));
+	row = MX;
+}
+
+/* Lines of the text may have any length. */
+static void
+test_long_text(void)
+{
+	static const size_t lines[] = { 998, 999, 5000, 15000, 60000 };
+	size_t i, at;
+
+	for (i = 0; i < LEN(lines); i++) {
+		nbig = 0;
+		add(START TXN);
+		at = nbig;
+		add_many('z', lines[i]);
+		add("\r\n.\r\n");
+		talk(big, nbig);
+		CHECK(told(QUEUED(1)));
+		CHECK(memmem(said, nsaid, big + at, lines[i]) != NULL);
+		CHECK_MEM(said + nsaid - lines[i] - 2, lines[i], big + at, lines[i]);
+		if (i == 3)
+			CHECK_SPLIT(session, big, nbig);
+	}
+}
+
+static void
+test_recipients(void)
+{
+	int i;
+
+	nbig = 0;
+	add(START "MAIL FROM:<>\r\n");
+	for (i = 0; i < RECIPIENTS; i++)
+		add(i % 2 ? "RCPT TO:<bob@localhost>\r\n" : "RCPT TO:<alice+x@localhost>\r\n");
+	talk(big, nbig);
+	CHECK_INT(count(said, nsaid, TO), RECIPIENTS);
+	add("RCPT TO:<bob@localhost>\r\nDATA\r\n.\r\n");
+	talk(big, nbig);
+	CHECK_INT(count(said, nsaid, TO), RECIPIENTS);
+	CHECK(told(TO "452 4.5.3 Too many recipients\r\n" GO QUEUED(1) ALICE "From "));
+	CHECK_INT(count(said, nsaid, "\nDelivered-To: "), 2);
+	CHECK_SPLIT(session, big, nbig);
+}
+
+static void
+test_hops(void)
+{
+	int i, hops;
+
+	for (hops = 99; hops <= 100; hops++) {
+		nbig = 0;
+		add(START TXN);
+		for (i = 0; i < hops; i++)
+			add(i % 3 ? "Received: x\r\n" : "rEceived :\r\n x\r\n");
+		add("\r\nReceived: no header\r\n.\r\nNOOP\r\n");
+		talk(big, nbig);
+		CHECK(told(hops < 100 ? GO QUEUED(1) OK : GO "554 5.4.6 Too many Received fields: a loop\r\n" OK));
+		CHECK_INT(told("[alice]"), hops < 100);
+		CHECK_SPLIT(session, big, nbig);
+	}
+}
+
+/* message_max counts the octets of the text as they are sent, without the final dot... */
+static void
+test_size(void)
+{
+	int over;
+
+	message_max = 500;
+	for (over = 0; over <= 1; over++) {
+		nbig = 0;
+		add("HELO c.example\r\n" TXN);
+		add_many('z', 500 - 5 + (size_t)over);	/* ...or with it: the limit is no promise */
+		add("\r\n.\r\nNOOP\r\n");
+		talk(big, nbig);
+		CHECK(told(over ? GO "552 5.3.4 Message too large\r\n" OK : GO QUEUED(1) OK));
+		CHECK_INT(told("[alice]"), !over);
+		CHECK_SPLIT(session, big, nbig);
+	}
+	talk(BYTES("HELO c.example\r\nMAIL FROM:<> SIZE=500\r\nRSET\r\nMAIL FROM:<> SIZE=501\r\n"));
+	CHECK_SAID(HI HOST FROM OK "552 5.3.4 Message too large\r\n");
+	message_max = 50 << 20;
+}
+
+static void
+test_large(void)
+{
+	size_t at, i;
+
+	nbig = 0;
+	add(START "MAIL FROM:<>\r\nRCPT TO:<team@localhost>\r\nDATA\r\n");
+	at = nbig;
+	for (i = 0; i < 600; i++)
+		add("From here it is a line of a letter that is not small\r\n");
+	add(".\r\n");
+	talk(big, nbig);
+	CHECK(told(GO QUEUED(1) ALICE));
+	CHECK(told("[bob]\n\n\nFrom MAILER-DAEMON "));
+	CHECK_INT(count(said, nsaid, "\n>From here it is a line"), 1200);
+	CHECK_INT(access("spool/queue/" ID(1), F_OK), -1);
+	CHECK_SPLIT(session, big, at + 600 * 54 + 3);
+}
+
+static void
+test_quota(void)
+{
+	static const char two[] = "HELO c.example\r\n" TXN "1\r\n.\r\n" TXN "2\r\n.\r\n";
+
+	quota = 200;
+	talk(BYTES(two));		/* the first fits just so, then the mailbox is over its quota */
+	CHECK(told(TXN_OK QUEUED(1) FROM "452 4.2.2 Mailbox full\r\n554 5.5.1 No valid recipients\r\n"));
+	CHECK_INT(count(said, nsaid, "\nDelivered-To: "), 1);
+	talk(BYTES("HELO c.example\r\nMAIL FROM:<> SIZE=200\r\nRCPT TO:<alice@localhost>\r\n"));
+	CHECK(told(FROM "452 4.2.2 Mailbox full\r\n"));
+	nbig = 0;
+	add("HELO c.example\r\n" TXN);
+	add_many('z', 300);
+	add("\r\n.\r\n");
+	talk(big, nbig);
+	CHECK(told(TXN_OK "452 4.2.2 Mailbox full\r\n"));
+	CHECK(!told("[alice]"));
+	quota = 0;
+}
+
 int
 main(void)
 {
-	static const struct loop_memory mem = { conns, bufs, polls, SESSIONS };
-
-	loop_init(&mem);
-	store_here();
+	smtp_test_init();
 	test_scripts();
+	test_smuggling();
+	test_long_lines();
+	test_long_text();
+	test_recipients();
+	test_hops();
+	test_size();
+	test_large();
+	test_quota();
 	return test_end();
 }
