@@ -540,6 +540,7 @@ heal(void)
 	if (recover() < 0 || store_renew() < 0)
 		return;
 	broken = 0;
+	queue_kick();		/* as at start: what recovery has left there waits for nothing else */
 	log_event("-", "disk-healed");
 }
 
