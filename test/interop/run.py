@@ -2,7 +2,8 @@
 """Other people's programs against the built server: run.py [-k] MAILD [send|read|box|tls ...]
 
 Senders, readers, programs that work on mailboxes, TLS scanners. It installs them (test/need), starts
-servers of its own on loopback, and ends with "N passed, N failed". -k keeps the temporary directory."""
+servers of its own on loopback, and ends with "N passed, N failed". -k keeps the temporary directory. For
+work on the checks: READERS and BOX in the environment name the few to run, TRACE=1 shows where they broke."""
 import os
 import shutil
 import subprocess
