@@ -15,26 +15,6 @@ dot_init(struct dot *d)
 	d->bad = 0;
 }
 
-/* Copy up to the next CR or LF, or all n bytes: how many these are. Up to n bytes are written. */
-static size_t
-copy(char *out, const char *in, size_t n)
-{
-	static const vec cr = VEC_ALL('\r'), lf = VEC_ALL('\n');
-	size_t i;
-	vec v, end;
-
-	for (i = 0; n - i >= VEC; i += VEC) {
-		vec_load(&v, in + i);
-		end = (vec)((v == cr) | (v == lf));
-		if (vec_any(&end))
-			break;
-		memcpy(out + i, &v, VEC);
-	}
-	for (; i < n && in[i] != '\r' && in[i] != '\n'; i++)
-		out[i] = in[i];
-	return i;
-}
-
 /* What is at hand of a line, up to a CR: its length. A bare LF changes nothing but `bad`. */
 static size_t
 text(struct dot *d, char *out, size_t *o, const char *in, size_t n)
@@ -43,7 +23,7 @@ text(struct dot *d, char *out, size_t *o, const char *in, size_t n)
 	size_t len;
 
 	if (!d->bad) {
-		len = copy(out + *o, in, n);
+		len = vec_copy(out + *o, in, n, '\r', '\n');
 		*o += len;
 		if (len == n || in[len] == '\r')
 			return len;

@@ -466,18 +466,6 @@ start_message(struct mbox_scan *s, const char *line, size_t n, uint64_t text)
 	hash(s, "\n", 1);
 }
 
-/* The sum of all bytes of a vector; its order does not matter. */
-static uint64_t
-vec_sum(const vec *v)
-{
-	const uint64_t even = UINT64_C(0x00ff00ff00ff00ff);
-	uint64_t w[2], x;
-
-	memcpy(w, v, sizeof(w));
-	x = (w[0] & even) + (w[0] >> 8 & even) + (w[1] & even) + (w[1] >> 8 & even);
-	return x * UINT64_C(0x0001000100010001) >> 48;
-}
-
 /*
  * BLOCK bytes at p; the bytes before and behind them are there too. Does a line begin in them as
  * a From_ line or a quoted one does? If not, *lf counts the LFs without a CR before them (in each
@@ -702,28 +690,6 @@ mbox_scan_end(struct mbox_scan *s)
 
 /* ---- quoting ---- */
 
-/*
- * Copy up to the next LF, or all n bytes: how many these are. Up to n bytes of out are written.
- */
-static size_t
-copy_line(char *out, const char *in, size_t n)
-{
-	static const vec nl = VEC_ALL('\n');
-	size_t i;
-	vec v, end;
-
-	for (i = 0; n - i >= VEC; i += VEC) {
-		vec_load(&v, in + i);
-		end = (vec)(v == nl);
-		if (vec_any(&end))
-			break;
-		memcpy(out + i, &v, VEC);
-	}
-	for (; i < n && in[i] != '\n'; i++)
-		out[i] = in[i];
-	return i;
-}
-
 void
 mbox_quote_init(struct mbox_quote *q)
 {
@@ -767,7 +733,7 @@ mbox_quote_feed(struct mbox_quote *q, char *out, const char *in, size_t n)
 			i += (size_t)quote_start(q, out, &o, in[i]);
 			continue;
 		}
-		len = copy_line(out + o, in + i, n - i);
+		len = vec_copy(out + o, in + i, n - i, '\n', '\n');
 		o += len;
 		i += len;
 		if (i == n)
@@ -866,7 +832,7 @@ send_text(struct mbox_send *s, char *out, size_t *o, const char *p, size_t n)
 {
 	size_t len;
 
-	len = copy_line(out + *o, p, n);
+	len = vec_copy(out + *o, p, n, '\n', '\n');
 	if (len) {
 		*o += len;
 		s->cr = p[len - 1] == '\r';
