@@ -402,7 +402,7 @@ append_end(struct append *a, enum res r)
 	b->busy = 0;
 	if (r == R_TEMP) {
 		trouble(a->user, "append");
-		if (ftruncate(b->fd - 1, a->start) < 0)
+		if (a->start >= 0 && ftruncate(b->fd - 1, a->start) < 0)
 			trouble(a->user, "truncate");
 	}
 	if (fstat(b->fd - 1, &st) == 0)
@@ -451,6 +451,7 @@ append_begin(struct append *a, int user, const struct mail *m)
 	b->busy = 1;
 	mark_dirty(b);
 	a->user = user;
+	a->start = -1;		/* nothing to cut off yet */
 	emit_init(&a->e, m, user);
 	if (fstat(fd, &st) < 0)
 		return append_end(a, R_TEMP);

@@ -232,6 +232,12 @@ fail(struct drop *d, const char *what)
 	return DROP_TEMP;
 }
 
+static int
+record(struct drop *d, uint32_t i, struct drop_msg *m)
+{
+	return i < d->n ? fs_read(d->index, m, sizeof(*m), record_at(i)) : -1;
+}
+
 /* ---- opening ---- */
 
 static enum drop_res
@@ -299,7 +305,7 @@ begin_scan(struct drop *d, int tail)
 	if (!j)
 		return DROP_AGAIN;
 	if (tail && d->n) {
-		if (drop_msg(d, d->n - 1, &last) < 0)
+		if (record(d, d->n - 1, &last) < 0)
 			return fail(d, "index");
 		from = last.m.from;
 		d->octets -= last.m.octets;
@@ -391,13 +397,20 @@ drop_open(struct drop *d, int user)
 int
 drop_msg(struct drop *d, uint32_t i, struct drop_msg *m)
 {
-	return i < d->n ? fs_read(d->index, m, sizeof(*m), record_at(i)) : -1;
+	if (record(d, i, m) == 0)
+		return 0;
+	trouble(d, "index");
+	return -1;
 }
 
 ssize_t
 drop_read(struct drop *d, void *p, size_t n, uint64_t at)
 {
-	return pread(d->fd, p, n, (off_t)at);
+	ssize_t r = pread(d->fd, p, n, (off_t)at);
+
+	if (r < 0)
+		trouble(d, "read");
+	return r;
 }
 
 static int
@@ -476,10 +489,8 @@ drop_mark(struct drop *d, uint32_t i)
 {
 	struct drop_msg m;
 
-	if (drop_msg(d, i, &m) < 0) {
-		trouble(d, "index");
+	if (drop_msg(d, i, &m) < 0)
 		return -1;
-	}
 	if (m.mark == d->epoch)
 		return 0;
 	m.mark = d->epoch;
@@ -518,7 +529,7 @@ cut(struct drop *d, uint32_t keep)
 	struct drop_msg m;
 	struct stat st;
 
-	if (drop_msg(d, keep, &m) < 0)
+	if (record(d, keep, &m) < 0)
 		return fail(d, "index");
 	if (ftruncate(d->fd, keep ? (off_t)m.m.from : 0) < 0 || fs_sync(d->fd) < 0 ||
 	    fstat(d->fd, &st) < 0)
@@ -545,14 +556,14 @@ stretch(struct drop *d)
 	if (j->i == d->n)
 		return 0;
 	for (; j->i < last; j->i++) {
-		if (drop_msg(d, j->i, &m) < 0)
+		if (record(d, j->i, &m) < 0)
 			return -1;
 		if (drop_marked(d, &m) && some)
 			break;
 		if (drop_marked(d, &m))
 			continue;
 		next.m.from = d->covered;
-		if (j->i + 1 < d->n && drop_msg(d, j->i + 1, &next) < 0)
+		if (j->i + 1 < d->n && record(d, j->i + 1, &next) < 0)
 			return -1;
 		if (!some)
 			j->from = m.m.from;
@@ -697,7 +708,7 @@ verify(struct drop *d)
 	do {
 		if (j->i == d->n)
 			return delete(d);
-		if (drop_msg(d, j->i, &m) < 0)
+		if (record(d, j->i, &m) < 0)
 			return fail(d, "index");
 		if (!bounded(d, &m.m) || (j->i + 1 == d->n && drop_check(d, &m) < 0)) {
 			errno = EBUSY;

@@ -58,6 +58,16 @@ queue_idle(void)
 	return q.user < 0;
 }
 
+static void
+drop(struct mail *m)
+{
+	int e = errno;
+
+	(void)close(m->fd);	/* only read from */
+	m->fd = -1;
+	errno = e;
+}
+
 /* An id is 21 hexadecimal digits; its file is read up to the blank line behind the envelope. */
 int
 queue_open(struct mail *m, const char *id, int *bad)
@@ -73,17 +83,21 @@ queue_open(struct mail *m, const char *id, int *bad)
 	}
 	queue_path(path, "queue", id);
 	m->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (m->fd < 0 || fstat(m->fd, &st) < 0)
+	if (m->fd < 0)
 		return -1;
+	if (fstat(m->fd, &st) < 0) {
+		drop(m);
+		return -1;
+	}
 	m->at = 0;
 	m->end = st.st_size;
 	m->text = st.st_size < ENVELOPE_MAX ? st.st_size : ENVELOPE_MAX - 1;
+	errno = 0;
 	env = mail_envelope(m);
 	e = env ? strstr(env, "\n\n") : NULL;
 	if (!e) {
-		*bad = 1;
-		(void)close(m->fd);	/* only read from */
-		m->fd = -1;
+		*bad = env || !errno;	/* what cannot be read now may be very well */
+		drop(m);
 		return -1;
 	}
 	m->text = e + 2 - env;
@@ -176,6 +190,13 @@ begin(int user)
 	return append_begin(&q.a, user, &q.m);
 }
 
+static void
+later(const char *what)
+{
+	store_trouble(what);
+	queue_late();
+}
+
 /* Take up the next file: 1, or 0 at the end of the round. */
 static int
 take_up(void)
@@ -183,6 +204,7 @@ take_up(void)
 	const char *name;
 	int bad;
 
+	errno = 0;
 	while ((name = fs_dirnext(&q.dir))) {
 		if (queue_open(&q.m, name, &bad) == 0) {
 			q.next = 0;
@@ -191,7 +213,12 @@ take_up(void)
 		}
 		if (bad)
 			set_aside(name, "not a queue file");
+		else if (errno != ENOENT)
+			later("queue");
+		errno = 0;
 	}
+	if (errno)
+		later("spool/queue");
 	q.walking = 0;
 	return 0;
 }
