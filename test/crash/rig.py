@@ -355,9 +355,12 @@ def delete_once(world, user, choose, meanwhile):
             world.fault('strange answer: %s', e)
         return False
     except Gone:
-        if world.alive():
-            world.fault('a POP3 session ended without an answer while the server lived')
-        raise
+        if not world.alive():
+            raise
+        world.refused.append('the connection was cut in the middle of an answer')
+        if d and d.before:
+            world.fault('no answer to QUIT while the server lived')
+        return False
     finally:
         if d and d.before is None:
             d.outcome = 'no'
