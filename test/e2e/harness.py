@@ -86,7 +86,7 @@ VARIANTS = {
               setting('TLS_SESSIONS', '4'),
               setting('smtp_idle', '2000'), setting('smtp_data_idle', '1500'),
               setting('smtp_data_total', '4000'), setting('pop3_idle', '2000'),
-              setting('tls_handshake', '1500'), setting('disk_reserve', '1 << 20'),
+              setting('tls_handshake', '1500'), setting('session_total', '8000'), setting('disk_reserve', '1 << 20'),
               (r"(subaddress = )'\+'", r"\1'-'"), setting('send_as_anyone', '1'),
               setting('journal_size', '1 << 20')],
     # no margin on the disk: the server runs into it

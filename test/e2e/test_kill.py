@@ -31,7 +31,7 @@ class Load:
         self.lock = threading.Lock()
         self.state = {}             # (key, user) -> must, maybe, gone
         self.stop = False
-        self.sent = self.acked = self.deleted = 0
+        self.sent = self.acked = self.deleted = self.added = 0
         self.errors = []
 
     def sender(self, who, rnd):
@@ -113,6 +113,29 @@ class Load:
                     return
                 time.sleep(0.01)
 
+    def foreign(self, who, user, rnd):
+        """Another program that adds mail under the lock, as it should: it looks whether the file is still the mailbox."""
+        path = self.s.path('mail', user)
+        n = 0
+        while not self.stop:
+            time.sleep(rnd.random() * 0.05)
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), open(path, 'r+b') as f:
+                fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(f.fileno()).st_ino != os.stat(path).st_ino:
+                    continue
+                n += 1
+                key = '%s-%d' % (who, n)
+                end = f.seek(0, 2)
+                f.seek(max(0, end - 2))
+                tail = f.read()
+                mend = b'' if not tail or tail.endswith(b'\n\n') else b'\n' if tail.endswith(b'\n') else b'\n\n'
+                f.write(mend + b'From local@program Sun Nov 22 03:03:14 2026\n' +
+                        re.sub(rb'(?m)^(>*From )', rb'>\1', text(key).replace(b'\r\n', b'\n')) + b'\n')
+                f.flush()
+                with self.lock:
+                    self.state[key, user] = 'must'
+                    self.added += 1
+
     def judge(self):
         self.s.settled()
         for u in USERS:
@@ -135,7 +158,7 @@ class Load:
                     assert m, 'torn: %r' % raw[:400]
                     key = m.group(1).decode()
                     assert key not in got, '%s is there twice for %s' % (key, u)
-                    same(split_trace(raw)[1], text(key), 'torn: ' + key)
+                    same(raw if key[0] == 'f' else split_trace(raw)[1], text(key), 'torn: ' + key)
                     got[key] = raw
                 p.ok('QUIT')
             file = mbox_read(self.s.path('mail', u)) if os.path.exists(self.s.path('mail', u)) else []
@@ -174,6 +197,7 @@ def killed_under_load():
         ts = [threading.Thread(target=load.sender, args=('r%d.%d' % (i, k), random.Random(rnd.random())), daemon=True)
               for k in range(4)]
         ts += [threading.Thread(target=load.deleter, args=(u, random.Random(rnd.random())), daemon=True) for u in USERS[:2]]
+        ts.append(threading.Thread(target=load.foreign, args=('f%d' % i, USERS[i % 3], random.Random(rnd.random())), daemon=True))
         for t in ts:
             t.start()
         # what follows a second after the first mail: a checkpoint
@@ -201,7 +225,7 @@ def killed_under_load():
             load.state.clear()
     s.stop()
     assert load.acked > ROUNDS * 5 and load.deleted > 0, (load.acked, load.deleted)
-    return '%d sent, %d acknowledged, %d deleted' % (load.sent, load.acked, load.deleted)
+    return '%d sent, %d acknowledged, %d deleted, %d added by another program' % (load.sent, load.acked, load.deleted, load.added)
 
 
 @test

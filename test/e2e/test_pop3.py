@@ -641,6 +641,53 @@ def a_program_that_had_the_old_file_open_loses_nothing():
 
 
 @test
+def a_mailbox_that_is_none():
+    """A directory, a link to something else: not followed, told as a temporary trouble, and nothing is lost."""
+    s = shared('open')
+    s.clear('carol')
+    path = s.path('mail', 'carol')
+    other = s.path('spool', 'elsewhere')
+    with open(other, 'w') as f:
+        f.write('somebody else\'s file')
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    for make, unmake in ((lambda: os.mkdir(path), lambda: os.rmdir(path)),
+                         (lambda: os.symlink('../spool/elsewhere', path), lambda: os.unlink(path))):
+        make()
+        m = message('waits')
+        s.deliver(m, 'carol@localhost')
+        with s.pop() as p:
+            p.ok('USER carol')
+            p.err('PASS ' + PW, 'SYS/TEMP')
+        unmake()
+        assert [split_trace(x)[1] for x in s.fetch('carol')] == [m]
+        s.clear('carol')
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    with open(other) as f:
+        assert f.read() == 'somebody else\'s file'
+    os.unlink(other)
+
+
+@test
+def only_modern_tls():
+    s = shared()
+    for ciphers in ('ECDHE-ECDSA-AES128-SHA256', 'ECDHE-ECDSA-AES256-SHA', 'AES128-GCM-SHA256', 'AES256-SHA', 'ECDHE-ECDSA-AES128-SHA'):
+        ctx = context()
+        ctx.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            ctx.set_ciphers(ciphers + ':@SECLEVEL=0')
+        except ssl.SSLError:
+            continue
+        with socket.create_connection(('127.0.0.1', s.port(995)), timeout=10) as x:
+            try:
+                ctx.wrap_socket(x)
+            except OSError:
+                continue
+            raise AssertionError(ciphers + ' was accepted')
+
+
+@test
 def files_are_private():
     s = shared()
     fill(s, 1)

@@ -547,6 +547,27 @@ def a_client_that_never_reads_is_held_back():
 
 
 @test
+def a_connection_that_breaks_within_data_leaves_nothing():
+    s = shared()
+    s.clear('alice')
+    for i in range(60):
+        with s.smtp() as c:
+            c.ehlo()
+            c.envelope('alice@localhost', 'a@remote.test')
+            c.expect(354, 'DATA')
+            c.send(b'Subject: half\r\n\r\n' + b'x' * 60000 + (b'\r\n.\r' if i % 2 else b'\r\n.'))
+    with s.smtp() as c:
+        c.ehlo()
+        c.envelope('alice@localhost', 'a@remote.test')
+        c.expect(250, 'NOOP')
+    time.sleep(0.1)
+    assert not s.fetch()
+    for d in ('tmp', 'queue'):
+        size = sum(os.path.getsize(s.path('spool', d, f)) for f in os.listdir(s.path('spool', d)))
+        assert size < 1 << 20, 'spool/%s has %d octets' % (d, size)
+
+
+@test
 def ipv6():
     s = shared()
     try:
