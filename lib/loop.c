@@ -272,6 +272,7 @@ void
 conn_upgrade(struct conn *c, int (*start)(struct conn *))
 {
 	c->upgrade = start;
+	c->again = 1;
 }
 
 void
@@ -495,7 +496,7 @@ feed(struct conn *c)
 	full = c->out != NULL;
 	flush(c);
 	if (c->moved != before || (full && !c->out))
-		c->again = c->in || more || c->closing;
+		c->again = c->in || more || c->closing || c->eof;
 	else if (c->in && c->in->z - c->in->a == BUFSZ && !conn_busy(c))
 		conn_abort(c, "input not understood");
 	else if (c->eof && !c->out && !c->held && !c->working && c->hold_until <= loop_now &&
