@@ -52,6 +52,7 @@ struct job {
 	uint32_t nrec;		/* records in rec */
 	uint32_t i, kept;	/* next record to look at, and to write */
 	int bad;
+	int strange;		/* something stands before the first message */
 	int fd;			/* the new mailbox */
 	uint64_t from, to;	/* bytes of the old one to copy */
 	uint64_t at, pushed, synced;	/* of the new one */
@@ -260,7 +261,7 @@ emitted(void *arg, const struct mbox_msg *m)
 	memset(&r, 0, sizeof(r));
 	r.m = *m;
 	j->d->octets += m->octets;
-	j->d->n++;
+	j->strange |= !j->d->n++ && m->from;
 	if (add_record(j, &r) < 0)
 		j->bad = errno;
 }
@@ -277,6 +278,9 @@ scan(struct drop *d)
 			mbox_scan_end(&j->scan);
 			if (flush_records(j) < 0 || j->bad)
 				return fail(d, "index");
+			if (j->strange || (!d->n && d->covered))
+				log_event("-", "mailbox-odd user=%s note=\"it does not begin with a From_ line\"",
+				    user_at(d->user)->name);
 			box_indexed(d->user, &d->stamp);
 			job_put(d);
 			unlock(d);
@@ -531,7 +535,7 @@ cut(struct drop *d, uint32_t keep)
 
 	if (record(d, keep, &m) < 0)
 		return fail(d, "index");
-	if (ftruncate(d->fd, keep ? (off_t)m.m.from : 0) < 0 || fs_sync(d->fd) < 0 ||
+	if (ftruncate(d->fd, (off_t)m.m.from) < 0 || fs_sync(d->fd) < 0 ||
 	    fstat(d->fd, &st) < 0)
 		return fail(d, "truncate");
 	d->n = keep;
@@ -680,10 +684,11 @@ static enum drop_res
 delete(struct drop *d)
 {
 	struct job *j = d->job;
+	struct drop_msg first;
 	char tmp[PATH_TEXT];
 	struct stat st;
 
-	if (fstat(d->fd, &st) < 0)
+	if (fstat(d->fd, &st) < 0 || record(d, 0, &first) < 0)
 		return fail(d, "stat");
 	if (d->first + d->nmarked == d->n && (uint64_t)st.st_size == d->covered && !box_busy(d->user))
 		return cut(d, d->first);
@@ -693,6 +698,7 @@ delete(struct drop *d)
 	if (j->fd < 0 || fs_own(j->fd, "mail") < 0 || put_head(d, NULL) < 0)
 		return fail(d, "rewrite");
 	j->i = j->kept = 0;
+	j->to = first.m.from;		/* what stands before it is no message, but it is not ours to drop */
 	return copy(d);
 }
 

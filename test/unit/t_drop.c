@@ -840,6 +840,39 @@ test_slices(void)
 	drop_close(&d);
 }
 
+/* What stands before the first message is nobody's to drop, whatever is deleted. */
+static void
+test_prefix(void)
+{
+	static const char odd[] = "not a message\nat all\n\n";
+	size_t n = sizeof(odd) - 1;
+	int all;
+
+	for (all = 0; all < 2; all++) {
+		fresh(3);
+		memmove(was + n, was, nwas);
+		memcpy(was, odd, n);
+		spill(path, was, nwas + n);
+		log_clear();
+		CHECK_INT(start(), DROP_READY);
+		CHECK(was_logged("mailbox-odd"));
+		CHECK_INT(d.n, 3);
+		CHECK_INT(drop_mark(&d, 0), 0);
+		if (all) {
+			CHECK_INT(drop_mark(&d, 1), 0);
+			CHECK_INT(drop_mark(&d, 2), 0);
+		}
+		CHECK_INT(go_on(drop_commit(&d)), DROP_READY);
+		nwas = n + (all ? 0 : mailbox(was + n, 1, 3, NULL));
+		CHECK(box_is(was, nwas));
+		CHECK_INT(start(), DROP_READY);
+		CHECK_INT(d.n, all ? 0 : 2);
+		if (!all)
+			check_messages(1, 3, NULL);
+		drop_close(&d);
+	}
+}
+
 int
 main(void)
 {
@@ -857,6 +890,7 @@ main(void)
 	test_broken_index();
 	test_uidl();
 	test_deletions();
+	test_prefix();
 	test_foreign();
 	test_locked();
 	test_late_append();
