@@ -22,6 +22,7 @@
 #include "lib/log.h"
 #include "lib/text.h"
 #include "mail.h"
+#include "store.h"
 
 enum {
 	PIECE = 1 << 15,		/* of a letter's text at a time */
@@ -402,8 +403,10 @@ append_end(struct append *a, enum res r)
 	b->busy = 0;
 	if (r == R_TEMP) {
 		trouble(a->user, "append");
-		if (a->start >= 0 && ftruncate(b->fd - 1, a->start) < 0)
+		if (a->start >= 0 && ftruncate(b->fd - 1, a->start) < 0) {
 			trouble(a->user, "truncate");
+			store_break("mailbox");		/* a torn letter: recovery cuts it off */
+		}
 	}
 	if (fstat(b->fd - 1, &st) == 0)
 		fs_stamp(&b->seen, &st);

@@ -537,9 +537,11 @@ heal(void)
 		box_forget(i);
 	journal.end = journal.synced;
 	journal.bad = 0;
-	if (recover() < 0 || store_renew() < 0)
+	broken = 0;			/* an append of recovery may fail as well */
+	if (recover() < 0 || broken || store_renew() < 0) {
+		broken = 1;
 		return;
-	broken = 0;
+	}
 	queue_kick();		/* as at start: what recovery has left there waits for nothing else */
 	log_event("-", "disk-healed");
 }
