@@ -281,6 +281,52 @@ def as_delivered(server, dovecot):
         look(server, dovecot, server.fresh([m], prefix='one'), 'alone: ' + key)
 
 
+def vectors(*path):
+    """Files of mails that others made; none without them."""
+    top = os.path.join(os.environ.get('VECTORS', '../shared/vectors'), *path)
+    return sorted(os.path.join(d, f) for d, _, files in os.walk(top) for f in files if f != 'SOURCE.txt')
+
+
+def real_mail(server, dovecot):
+    """Mails and mailboxes of the world: those in mime/ are delivered, those in mbox/ put in place."""
+    found = [f for f in vectors('mime') if f.endswith('.eml')]
+    if not found:
+        print('skip  mails of others: no vectors')
+        return
+    name = server.fresh([as_mail(read(f)) for f in found], prefix='real')
+    check('%d mails of others are delivered' % len(found), len(wait_mails(server, name, len(found))) == len(found))
+    look(server, dovecot, name, '%d mails of others' % len(found))
+    for f in vectors('mbox'):
+        foreign(server, dovecot, os.path.basename(f), read(f))
+
+
+def as_mail(data):
+    """CR LF line ends, and without the From_ line that some were saved with."""
+    data = re.sub(rb'\AFrom [^\n]*\n', b'', data.replace(b'\r', b''))
+    return data.replace(b'\n', b'\r\n')
+
+
+def foreign(server, dovecot, label, data):
+    """A mailbox that another program has written."""
+    name = server.fresh(prefix='mbox')
+    as_owner(write, server.box(name), data)
+    late = head('more') + b'one more\r\n'
+    if FROM.match(data):
+        view = agree(server, name)
+        check('%s has messages' % label, len(view) > 0)
+        # Dovecot takes the last line end for the separating blank line, whatever is before it
+        as_owner(write, server.box(name), data.rstrip(b'\n') + b'\n\n')
+        look(server, dovecot, name, label)
+        server.deliver(name, [late])
+        account_for('%s takes one more' % label, server, name, view, [late], forgive=lambda m: m.rstrip(b'\n'))
+    else:
+        # not the format that we know: nothing is shown and nothing is changed
+        check('%s is no mailbox to us' % label, mails(server, name) == [])
+        server.deliver(name, [late])
+        check('%s takes one more' % label, [content(m) for m in mails(server, name)] == [lf(late)])
+        check('%s: nothing of it is touched' % label, read(server.box(name)).startswith(data))
+
+
 class Deliverer(threading.Thread):
     """Mail that comes in while others work on the mailbox."""
     def __init__(self, server, name, tag, pause=0.01):
@@ -656,7 +702,7 @@ def main(server, ca):
     if not dovecot:
         return
     try:
-        for f in (as_delivered, mutt_changes, dovecot_changes, python_changes, stale_handles, appends, deleting,
+        for f in (as_delivered, real_mail, mutt_changes, dovecot_changes, python_changes, stale_handles, appends, deleting,
                   changed_beneath, held_lock, dot_locks):
             if f.__name__ in os.environ.get('BOX', f.__name__).split(','):
                 case(f.__name__, f, server, dovecot)

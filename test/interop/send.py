@@ -189,6 +189,29 @@ def many_recipients(server, ca):
     check('swaks: a wrong password is refused with 535', code == 28 and '535 5.7.8' in out, '%d %s' % (code, out))
 
 
+def offers(server, ca):
+    """What the server offers, as msmtp and mpop list it; and both address families."""
+    known = 'SIZE PIPELINING STARTTLS AUTH PLAIN LOGIN'
+    for port in (25, 587):
+        # under TLS msmtp lists what it saw before, too
+        for tls, want in (('off', 'SIZE PIPELINING STARTTLS'), ('on', known)):
+            code, out = run(['msmtp', '-C', '/dev/null', '--serverinfo', '--host=localhost', '--tls=' + tls,
+                             '--port=%d' % server.port(port), '--tls-trust-file=' + ca])
+            got = re.findall('[A-Z]{4,}', out.partition('Capabilities:')[2])
+            check('msmtp sees what port %d offers, TLS %s' % (port, tls),
+                  [w for w in known.split() if w in got] == want.split(), '%d %s' % (code, out))
+    for tls, want in (('off', ['STLS']), ('on', ['PLAIN', 'LOGIN'])):
+        code, out = run(['mpop', '-C', '/dev/null', '--serverinfo', '--host=localhost', '--tls=' + tls,
+                         '--port=%d' % server.port(110), '--tls-trust-file=' + ca])
+        got = re.findall('[A-Z-]{3,}', out.partition('capabilities:')[2])
+        check('mpop sees what port 110 offers, TLS %s' % tls, code == 0 and all(
+            w in got for w in ['IMPLEMENTATION', 'PIPELINING', 'TOP', 'UIDL', 'RESP-CODES', 'AUTH-RESP-CODE'] + want)
+            and (tls == 'on' or 'PLAIN' not in got), '%d %s' % (code, out))
+    for address in ('127.0.0.1', '[::1]'):
+        code, out = run(['curl', '-sSv', '--max-time', '20', 'smtp://%s:%d' % (address, server.port(25)), '-X', 'HELP'])
+        check('curl reaches %s' % address, '220 ' in out and '214 ' in out, out)
+
+
 def fetch_nodemailer(server):
     """Into a directory of its own, without running scripts of the package."""
     d = server.top + '/node'
@@ -229,6 +252,7 @@ def main(server, ca):
         if name != 'nodemailer' or node:
             case(name, byte_for_byte, server, ca, name, send)
     case('s-nail', s_nail, server, ca)
+    case('offers', offers, server, ca)
     case('recipients', many_recipients, server, ca)
     if node:
         case('nodemailer composes', nodemailer_composes, server, ca)
