@@ -1,6 +1,6 @@
 # See LICENSE file for copyright and licence details.
-"""Programs that work on mailboxes: they must see what we see, and what they change must be seen by us,
-also while mail is being delivered; nothing is lost, nothing comes twice."""
+"""Programs that work on mailboxes: they must see what we see, and what they change must be seen by
+us, also while mail is being delivered; nothing is lost, nothing comes twice."""
 import fcntl
 import imaplib
 import mailbox
@@ -58,6 +58,7 @@ def ours(path):
 
 # ---- Python's mailbox module ----
 
+
 def py_list(path):
     m = mailbox.mbox(path, create=False)
     return [m.get_bytes(k) for k in m.keys()]
@@ -85,24 +86,36 @@ def py_change(path, remove, add):
 
 # ---- formail and procmail ----
 
+
 def formail(server, path, *options):
     d = ours(server.top + '/formail%d' % len(os.listdir(server.top)))
-    must(run(['formail', *options, '-s', 'sh', '-c', 'cat >%s/$FILENO' % d], read(path), env={'FILENO': '0000'}))
+    must(
+        run(['formail', *options, '-s', 'sh', '-c',
+             'cat >%s/$FILENO' % d],
+            read(path),
+            env={'FILENO': '0000'}))
     return [re.sub(rb'\A[^\n]*\n', b'', read(d + '/' + f)) for f in sorted(os.listdir(d))]
 
 
 def procmail(server, path, m):
-    rc = write(ours(server.top + '/procmail') + '/rc',
-               'PATH=/usr/bin:/bin\nMAILDIR=%s\nDEFAULT=%s\nLOCKSLEEP=1\nLOGFILE=\n:0:\n%s\n'
-               % (server.top + '/procmail', path, path), 0o644)
+    rc = write(
+        ours(server.top + '/procmail') + '/rc',
+        'PATH=/usr/bin:/bin\nMAILDIR=%s\nDEFAULT=%s\nLOCKSLEEP=1\nLOGFILE=\n:0:\n%s\n' %
+        (server.top + '/procmail', path, path), 0o644)
     must(run(['procmail', '-f', 'new@example.org', rc], m, user=OWNER))
 
 
 # ---- mutt ----
 
+
 def mutt_list(server, path):
     d = ours(server.top + '/mutt%d' % len(os.listdir(server.top)))
-    in_tmux(d, MUTTRC, '<tag-pattern>~A<enter><tag-prefix><copy-message>%s/out<enter><exit>' % d, '-R', '-f', path,
+    in_tmux(d,
+            MUTTRC,
+            '<tag-pattern>~A<enter><tag-prefix><copy-message>%s/out<enter><exit>' % d,
+            '-R',
+            '-f',
+            path,
             user=OWNER)
     return [bare(m, NOTES) for m in split_raw(read(d + '/out'))]
 
@@ -170,12 +183,20 @@ class Dovecot:
         root = os.getuid() == 0
         offset = free_offset()
         self.imap_port, self.pop3_port = offset + 465, offset + 110
-        self.conf = write(top + '/conf', CONF.format(
-            run=top + '/run', top=top, mail=server.dir + '/mail', imap=self.imap_port, pop3=self.pop3_port,
-            uid=OWNER if root else os.getuid(), gid=OWNER if root else os.getgid()), 0o644)
+        self.conf = write(
+            top + '/conf',
+            CONF.format(run=top + '/run',
+                        top=top,
+                        mail=server.dir + '/mail',
+                        imap=self.imap_port,
+                        pop3=self.pop3_port,
+                        uid=OWNER if root else os.getuid(),
+                        gid=OWNER if root else os.getgid()), 0o644)
         self.log = top + '/dovecot.log'
-        self.process = subprocess.Popen(['/usr/sbin/dovecot', '-F', '-c', self.conf], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(['/usr/sbin/dovecot', '-F', '-c', self.conf],
+                                        stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
         if not until(self.answers, 15):
             raise RuntimeError('dovecot does not start: ' + self.tail())
 
@@ -240,14 +261,15 @@ class Dovecot:
 
 def ok(answer):
     if answer[0] != 'OK':
-        raise RuntimeError('IMAP: %r' % (answer,))
+        raise RuntimeError('IMAP: %r' % (answer, ))
     return answer[1]
 
 
 # ---- the same messages for everybody ----
 
 # Dovecot keeps its notes in header fields and hides fields of such names from its clients
-HIDDEN = (b'status', b'x-status', b'x-keywords', b'x-uid', b'x-imap', b'x-imapbase', b'content-length')
+HIDDEN = (b'status', b'x-status', b'x-keywords', b'x-uid', b'x-imap', b'x-imapbase',
+          b'content-length')
 
 
 def look(server, dovecot, name, who):
@@ -284,17 +306,19 @@ def as_delivered(server, dovecot):
 def vectors(*path):
     """Files of mails that others made; none without them."""
     top = os.path.join(os.environ.get('VECTORS', '../shared/vectors'), *path)
-    return sorted(os.path.join(d, f) for d, _, files in os.walk(top) for f in files if f != 'SOURCE.txt')
+    return sorted(
+        os.path.join(d, f) for d, _, files in os.walk(top) for f in files if f != 'SOURCE.txt')
 
 
 def real_mail(server, dovecot):
-    """Mails and mailboxes of the world: those in mime/ are delivered, those in mbox/ put in place."""
+    """Mails of the world: those in mime/ are delivered, the mailboxes of mbox/ put in place."""
     found = [f for f in vectors('mime') if f.endswith('.eml')]
     if not found:
         print('skip  mails of others: no vectors')
         return
     name = server.fresh([as_mail(read(f)) for f in found], prefix='real')
-    check('%d mails of others are delivered' % len(found), len(wait_mails(server, name, len(found))) == len(found))
+    check('%d mails of others are delivered' % len(found),
+          len(wait_mails(server, name, len(found))) == len(found))
     look(server, dovecot, name, '%d mails of others' % len(found))
     for f in vectors('mbox'):
         foreign(server, dovecot, os.path.basename(f), read(f))
@@ -318,7 +342,11 @@ def foreign(server, dovecot, label, data):
         as_owner(write, server.box(name), data.rstrip(b'\n') + b'\n\n')
         look(server, dovecot, name, label)
         server.deliver(name, [late])
-        account_for('%s takes one more' % label, server, name, view, [late], forgive=lambda m: m.rstrip(b'\n'))
+        account_for('%s takes one more' % label,
+                    server,
+                    name,
+                    view, [late],
+                    forgive=lambda m: m.rstrip(b'\n'))
     else:
         # not the format that we know: nothing is shown and nothing is changed
         check('%s is no mailbox to us' % label, mails(server, name) == [])
@@ -340,7 +368,8 @@ class Deliverer(threading.Thread):
         try:
             with Smtp(self.server) as s:
                 while not self.over.is_set():
-                    m = head('%s-%d' % (self.tag, len(self.done))) + b'From x\r\n\r\n' * random.randrange(9) + b'.\r\n'
+                    m = head('%s-%d' % (self.tag, len(
+                        self.done))) + b'From x\r\n\r\n' * random.randrange(9) + b'.\r\n'
                     s.send('outside@example.org', [self.name + '@localhost'], m)
                     self.done.append(m)
                     time.sleep(self.pause)
@@ -357,8 +386,8 @@ class Deliverer(threading.Thread):
 
 
 def account_for(label, server, name, kept, arrived, maybe=(), forgive=lambda m: m):
-    """The mailbox holds these messages, each exactly once, and at most once each of `maybe`; POP3 agrees
-    with the file. Mail that met a locked mailbox may need some seconds."""
+    """The mailbox holds these messages, each exactly once, and at most once each of `maybe`; POP3
+    agrees with the file. Mail that met a locked mailbox may need some seconds."""
     want = sorted(forgive(content(m)) for m in list(kept) + list(arrived))
     state = {}
 
@@ -368,13 +397,15 @@ def account_for(label, server, name, kept, arrived, maybe=(), forgive=lambda m: 
         state['lost'] = [m for m in want if not take(rest, m)]
         state['extra'] = [m for m in rest if not take(might, m)]
         return not state['lost']
+
     try:
         until(settled, 20, 0.5)
     except RuntimeError as e:
         return check(label, False, e)
-    return check(label, not state['lost'] and not state['extra'], 'of %d lost %d, too many %d: %r' % (
-        len(want), len(state['lost']), len(state['extra']),
-        [m[:300] for m in (state['lost'] + state['extra'])[:2]]))
+    return check(
+        label, not state['lost'] and not state['extra'],
+        'of %d lost %d, too many %d: %r' % (len(want), len(state['lost']), len(
+            state['extra']), [m[:300] for m in (state['lost'] + state['extra'])[:2]]))
 
 
 def take(items, x):
@@ -390,11 +421,13 @@ def appended(n, tag):
 
 # ---- changes ----
 
+
 def mutt_changes(server, dovecot):
     name = server.fresh([m for k, m in awkward()], prefix='mutt')
     view = agree(server, name)
     mutt_change(server, server.box(name), (2, 5), (3, 4))
-    account_for('mutt deletes 2 and flags 2', server, name, [m for i, m in enumerate(view) if i not in (1, 4)], [])
+    account_for('mutt deletes 2 and flags 2', server, name,
+                [m for i, m in enumerate(view) if i not in (1, 4)], [])
     text = read(server.box(name))
     check('mutt has left its flags', text.count(b'\nX-Status: F\n') == 2, text[:300])
     look(server, dovecot, name, 'after mutt')
@@ -402,7 +435,7 @@ def mutt_changes(server, dovecot):
         time.sleep(0.3)
         view = mails(server, name)
         gone = view[:2]
-        mutt_change(server, server.box(name), (1, 2), (3,))
+        mutt_change(server, server.box(name), (1, 2), (3, ))
         time.sleep(0.3)
     check('mail is taken while mutt works on the mailbox', not d.trouble and d.done, d.trouble)
     left = [m for m in view[2:] if content(m) not in [content(crlf(x)) for x in d.done]]
@@ -426,10 +459,11 @@ def dovecot_changes(server, dovecot):
             time.sleep(0.1)
             dovecot.imap_change(name, '1', '2,3')
             time.sleep(0.1)
-            dovecot.pop3_delete(name, (1,))
+            dovecot.pop3_delete(name, (1, ))
     check('mail is taken while Dovecot works on the mailbox', not d.trouble and d.done, d.trouble)
     # now and then Dovecot answers OK to an EXPUNGE and expunges nothing, with any program appending
-    account_for('Dovecot expunges while mail comes: nothing lost', server, name, kept[6:], add + d.done, kept[:6])
+    account_for('Dovecot expunges while mail comes: nothing lost', server, name, kept[6:],
+                add + d.done, kept[:6])
     look(server, dovecot, name, 'after Dovecot and deliveries')
 
 
@@ -446,15 +480,15 @@ def python_changes(server, dovecot):
             time.sleep(0.05)
             more = appended(1, 'py%d' % i)
             add += more
-            as_owner(py_change, server.box(name), (0,), more)
+            as_owner(py_change, server.box(name), (0, ), more)
     check('mail is taken while Python works on the mailbox', not d.trouble and d.done, d.trouble)
-    account_for("Python's mailbox removes and adds while mail comes: nothing lost", server, name, kept[8:],
-                [crlf(m) for m in add] + d.done)
+    account_for("Python's mailbox removes and adds while mail comes: nothing lost", server, name,
+                kept[8:], [crlf(m) for m in add] + d.done)
     look(server, dovecot, name, 'after Python and deliveries')
 
 
 def py_stale(path, scanned, add, ready, go):
-    """Open the mailbox, let it be rewritten beneath, then change it; once more from the start if it fails."""
+    """Open the mailbox, let it be rewritten beneath, then change it; again if that fails."""
     m = mailbox.mbox(path, create=False)
     if scanned:
         m.keys()
@@ -482,10 +516,11 @@ def py_stale(path, scanned, add, ready, go):
 
 def stale_handles(server, dovecot):
     """POP3 rewrites a mailbox that Python has opened and not yet locked."""
-    for label, scanned, add in (('removes from a mailbox it has read', True, []),
-                                ('removes from a mailbox it has opened', False, []),
-                                ('adds to a mailbox it has read', True, appended(1, 'stale')),
-                                ('adds to a mailbox it has opened', False, appended(1, 'stale'))):
+    for label, scanned, add in (('removes from a mailbox it has read', True,
+                                 []), ('removes from a mailbox it has opened', False, []),
+                                ('adds to a mailbox it has read', True, appended(
+                                    1, 'stale')), ('adds to a mailbox it has opened', False,
+                                                   appended(1, 'stale'))):
         name = server.fresh([m for k, m in awkward()], prefix='stale')
         view = agree(server, name)
         ready, go = os.pipe(), os.pipe()
@@ -507,7 +542,7 @@ def stale_handles(server, dovecot):
         if add:
             kept += [crlf(m) for m in add]
         else:
-            kept.pop()                  # the last one is removed
+            kept.pop()  # the last one is removed
         account_for('Python %s while POP3 rewrites it' % label, server, name, kept, [])
 
 
@@ -516,7 +551,8 @@ def locked_append(path, m, halves):
     with open(path, 'r+b', buffering=0) as f:
         fcntl.lockf(f, fcntl.LOCK_EX)
         end = f.seek(0, 2)
-        data = (b'\n' if end and os.pread(f.fileno(), 2, end - 2) != b'\n\n' else b'') + NEW + quote(m) + b'\n'
+        data = (b'\n' if end and os.pread(f.fileno(), 2, end - 2) != b'\n\n' else
+                b'') + NEW + quote(m) + b'\n'
         if halves:
             f.write(data[:len(data) // 2])
             time.sleep(0.05)
@@ -539,8 +575,11 @@ def appends(server, dovecot):
         for m in add:
             procmail(server, server.box(name), m)
     check('mail is taken while procmail delivers', not d.trouble and d.done, d.trouble)
-    account_for('procmail delivers 20 while mail comes: nothing lost', server, name, view,
-                [crlf(m) for m in add] + d.done, forgive=lambda m: m.rstrip(b'\n'))
+    account_for('procmail delivers 20 while mail comes: nothing lost',
+                server,
+                name,
+                view, [crlf(m) for m in add] + d.done,
+                forgive=lambda m: m.rstrip(b'\n'))
     look(server, dovecot, name, 'after procmail and deliveries')
     name = server.fresh([m for k, m in awkward()][:3], prefix='app')
     view = agree(server, name)
@@ -548,8 +587,9 @@ def appends(server, dovecot):
     with Deliverer(server, name, 'lock') as d:
         as_owner(append_many, server.box(name), add, True)
     check('mail is taken while another program appends', not d.trouble and d.done, d.trouble)
-    account_for('30 appends in two halves under a lock while mail comes: nothing lost, nothing torn', server, name,
-                view, [crlf(m) for m in add] + d.done)
+    account_for(
+        '30 appends in two halves under a lock while mail comes: nothing lost, nothing torn',
+        server, name, view, [crlf(m) for m in add] + d.done)
     look(server, dovecot, name, 'after appends and deliveries')
 
 
@@ -590,11 +630,12 @@ def deleting(server, dovecot):
                 last = str(e)
                 time.sleep(0.1)
     os.waitpid(pid, 0)
-    check('POP3 deletes while others append: most sessions succeed', len(confirmed) >= 5,
-          '%d of 8, %s' % (len(confirmed), last if refused else ''))
+    check('POP3 deletes while others append: most sessions succeed',
+          len(confirmed) >= 5, '%d of 8, %s' % (len(confirmed), last if refused else ''))
     kept = [m for m in view if m not in confirmed]
-    account_for('POP3 deletes while another program appends and mail comes: exactly the confirmed are gone', server,
-                name, kept, [crlf(m) for m in add] + d.done)
+    account_for(
+        'POP3 deletes while another program appends and mail comes: exactly the confirmed are gone',
+        server, name, kept, [crlf(m) for m in add] + d.done)
     look(server, dovecot, name, 'after POP3 deletions')
 
 
@@ -607,7 +648,7 @@ def changed_beneath(server, dovecot):
         with Pop3(server, name) as p:
             first = p.retr(1)
             if how == 'Python':
-                as_owner(py_change, server.box(name), (0,), ())
+                as_owner(py_change, server.box(name), (0, ), ())
             else:
                 dovecot.imap_change(name, '1', '2')
             wrong, refused = [], 0
@@ -634,8 +675,9 @@ def changed_beneath(server, dovecot):
             except RuntimeError:
                 pass
         kept = [m for m in view[1:] if m not in gone]
-        account_for('%s removes a message under an open session: DELE and QUIT remove the right ones or none' % how,
-                    server, name, kept, [], [view[2], view[4]] if not gone else ())
+        account_for(
+            '%s removes a message under an open session: QUIT removes the right ones or none'
+            % how, server, name, kept, [], [view[2], view[4]] if not gone else ())
 
 
 def held_lock(server, dovecot):
@@ -692,7 +734,8 @@ def dot_locks(server, dovecot):
     old = time.time() - 86400
     os.utime(lock, (old, old))
     server.deliver(name, [head('c') + b'c\r\n'])
-    check('a dot lock that is a day old holds up nothing', until(lambda: len(mails(server, name)) == 3, 15, 0.3))
+    check('a dot lock that is a day old holds up nothing',
+          until(lambda: len(mails(server, name)) == 3, 15, 0.3))
     if os.path.exists(lock):
         os.unlink(lock)
 
@@ -702,8 +745,8 @@ def main(server, ca):
     if not dovecot:
         return
     try:
-        for f in (as_delivered, real_mail, mutt_changes, dovecot_changes, python_changes, stale_handles, appends, deleting,
-                  changed_beneath, held_lock, dot_locks):
+        for f in (as_delivered, real_mail, mutt_changes, dovecot_changes, python_changes,
+                  stale_handles, appends, deleting, changed_beneath, held_lock, dot_locks):
             if f.__name__ in os.environ.get('BOX', f.__name__).split(','):
                 case(f.__name__, f, server, dovecot)
     finally:
@@ -713,5 +756,6 @@ def main(server, ca):
 
 
 def failures(log):
-    return '\n'.join(l for l in read(log).decode(errors='replace').splitlines()
-                     if re.search(r'Error|Panic|Fatal|Warning', l) and 'Killed with signal 15' not in l)[-1500:]
+    return '\n'.join(
+        l for l in read(log).decode(errors='replace').splitlines()
+        if re.search(r'Error|Panic|Fatal|Warning', l) and 'Killed with signal 15' not in l)[-1500:]

@@ -1,5 +1,5 @@
 # See LICENSE file for copyright and licence details.
-"""What the interop checks share: counting, a private server, raw SMTP and POP3, certificates, mails."""
+"""What the interop checks share: counting, a server, raw SMTP and POP3, certificates, mails."""
 import os
 import random
 import re
@@ -13,7 +13,7 @@ import tempfile
 import time
 
 PASSWORD = 'correct horse 8.Battery'
-OWNER = 8025			# who the store belongs to when the server was started by root
+OWNER = 8025  # who the store belongs to when the server was started by root
 PORTS = (25, 587, 465, 110, 995)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -45,14 +45,20 @@ def case(name, function, *args):
 
 
 def run(argv, data=b'', env=None, seconds=60, user=None, cwd=None):
-    """A program with a bound on its time: (exit code, its output, both streams). 124: out of time."""
+    """A program with a bound on its time: (exit code, all its output). 124: out of time."""
     e = dict(os.environ, LC_ALL='C', TZ='UTC')
     e.update(env or {})
     k = {}
     if user and os.getuid() == 0:
         k = dict(user=user, group=user, extra_groups=[])
-    p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                         env=e, cwd=cwd, start_new_session=True, **k)
+    p = subprocess.Popen(argv,
+                         stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT,
+                         env=e,
+                         cwd=cwd,
+                         start_new_session=True,
+                         **k)
     try:
         out, _ = p.communicate(data, timeout=seconds)
         return p.returncode, out.decode('utf-8', 'replace')
@@ -86,6 +92,7 @@ def read(path):
 
 
 # ---- the server ----
+
 
 def free_offset():
     """An N for -p such that all ports are free."""
@@ -123,11 +130,15 @@ class Server:
     def start(self):
         os.makedirs(self.dir, exist_ok=True)
         with open(self.log, 'ab') as log:
-            self.process = subprocess.Popen([self.binary, '-d', self.dir, '-p', str(self.offset)],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen([self.binary, '-d', self.dir, '-p',
+                                             str(self.offset)],
+                                            stdin=subprocess.DEVNULL,
+                                            stdout=log,
+                                            stderr=log,
                                             start_new_session=True)
         if not until(self.answers, 20):
-            raise RuntimeError('the server does not start: ' + read(self.log).decode(errors='replace'))
+            raise RuntimeError('the server does not start: ' +
+                               read(self.log).decode(errors='replace'))
 
     def answers(self):
         if self.process.poll() is not None:
@@ -299,7 +310,8 @@ def mails(server, name):
         out = [p.retr(i + 1) for i in range(n)]
         p.ask('QUIT')
     if len(sizes) != n or sum(sizes) != octets or sizes != [len(m) for m in out]:
-        raise RuntimeError('STAT %d %d, LIST %r, RETR %r' % (n, octets, sizes, [len(m) for m in out]))
+        raise RuntimeError(
+            'STAT %d %d, LIST %r, RETR %r' % (n, octets, sizes, [len(m) for m in out]))
     return out
 
 
@@ -316,7 +328,7 @@ FROM = re.compile(rb'From .*(Mon|Tue|Wed|Thu|Fri|Sat|Sun) '
 
 
 def split_raw(data):
-    """The messages of an mbox file, still quoted, LF line ends, without From_ and separating blank line."""
+    """The messages of an mbox file, still quoted, LF, without From_ and separating blank line."""
     out, blank = [], True
     lines = data.split(b'\n')
     if lines[-1] == b'':
@@ -356,8 +368,8 @@ def crlf(m):
     return lf(m).replace(b'\n', b'\r\n')
 
 
-OWN = (b'status', b'x-status', b'x-keywords', b'x-uid', b'x-imap', b'x-imapbase', b'content-length', b'lines',
-       b'x-mozilla-status', b'x-mozilla-status2')
+OWN = (b'status', b'x-status', b'x-keywords', b'x-uid', b'x-imap', b'x-imapbase',
+       b'content-length', b'lines', b'x-mozilla-status', b'x-mozilla-status2')
 
 
 def bare(m, drop=OWN):
@@ -373,7 +385,7 @@ def bare(m, drop=OWN):
 
 
 def trace(m):
-    """How long the fields are that the server put on top: Return-Path, Delivered-To, one Received."""
+    """The length of what the server put on top: Return-Path, Delivered-To, one Received."""
     n, received = 0, False
     for l in m.split(b'\n'):
         if not re.match(rb'(Return-Path|Delivered-To|Received):|[ \t]', l):
@@ -396,8 +408,8 @@ def agree(server, name):
         time.sleep(0.25)
     held = [crlf(m) for m in split(held)] if held else []
     if seen != held:
-        raise RuntimeError('POP3 shows %d messages, the file has %d; first difference: %s'
-                           % (len(seen), len(held), difference(seen, held)))
+        raise RuntimeError('POP3 shows %d messages, the file has %d; first difference: %s' %
+                           (len(seen), len(held), difference(seen, held)))
     return seen
 
 
@@ -424,29 +436,34 @@ def same(name, a, b):
 
 # ---- certificates of a test authority ----
 
+
 class Authority:
     def __init__(self, top):
         self.dir = top + '/ca'
         os.mkdir(self.dir, 0o755)
         self.cert = self.dir + '/ca.pem'
-        self.openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
-                     '-keyout', self.dir + '/ca.key', '-out', self.cert, '-days', '90',
-                     '-subj', '/CN=interop test authority', '-addext', 'basicConstraints=critical,CA:TRUE',
-                     '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
+        self.openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+                     '-nodes', '-keyout', self.dir + '/ca.key', '-out', self.cert, '-days', '90',
+                     '-subj', '/CN=interop test authority', '-addext',
+                     'basicConstraints=critical,CA:TRUE', '-addext',
+                     'keyUsage=critical,keyCertSign,cRLSign')
         os.chmod(self.cert, 0o644)
 
     def openssl(self, *args):
-        code, out = run(('openssl',) + args)
+        code, out = run(('openssl', ) + args)
         if code:
             raise RuntimeError('openssl %s: %s' % (args[0], out))
 
     def issue(self, kind):
         """A chain for localhost: (certificates, key), both PEM."""
         key, csr, crt = (self.dir + '/' + kind + s for s in ('.key', '.csr', '.crt'))
-        new = ['-newkey', 'rsa:2048'] if kind == 'rsa' else ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']
+        new = ['-newkey', 'rsa:2048'
+               ] if kind == 'rsa' else ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']
         self.openssl('req', *new, '-nodes', '-keyout', key, '-out', csr, '-subj', '/CN=localhost')
-        ext = write(self.dir + '/ext', 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n'
-                    'keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n')
+        ext = write(
+            self.dir + '/ext',
+            'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n'
+            'keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n')
         self.openssl('x509', '-req', '-in', csr, '-CA', self.cert, '-CAkey', self.dir + '/ca.key',
                      '-CAcreateserial', '-days', '80', '-sha256', '-extfile', ext, '-out', crt)
         return read(crt) + read(self.cert), read(key)
@@ -463,8 +480,8 @@ def install(server, authority, kind):
         os.rename(path + '.new', path)
     server.hup()
 
-    leaf = ssl.PEM_cert_to_DER_cert(chain.decode().partition('-----END CERTIFICATE-----')[0]
-                                    + '-----END CERTIFICATE-----\n')
+    leaf = ssl.PEM_cert_to_DER_cert(chain.decode().partition('-----END CERTIFICATE-----')[0] +
+                                    '-----END CERTIFICATE-----\n')
 
     def taken():
         try:
@@ -473,6 +490,7 @@ def install(server, authority, kind):
                 return l.s.getpeercert(True) == leaf
         except OSError:
             return False
+
     return until(taken, 5)
 
 
@@ -489,17 +507,20 @@ def head(key, more=''):
 def ordinary():
     """Mails that every program must be able to carry: (key, CR LF bytes)."""
     body8 = 'Gr\u00fc\u00dfe, \u4f60\u597d, \u043f\u0440\u0438\u0432\u0435\u0442\r\n'.encode()
-    mime = 'MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n'
+    mime = ('MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n'
+            'Content-Transfer-Encoding: 8bit\r\n')
     return [
         ('plain', head('plain') + b'Hello,\r\n\r\nall is well.\r\n'),
         ('dots', head('dots') + b'.\r\n..\r\n...\r\n.x\r\n\r\n.\r\nend.\r\n'),
-        ('from', head('from') + b'From me to you\r\n\r\nFrom x Thu Nov  5 10:11:12 2026\r\n>From one\r\n'
+        ('from',
+         head('from') + b'From me to you\r\n\r\nFrom x Thu Nov  5 10:11:12 2026\r\n>From one\r\n'
          b'>>From two\r\n From three\r\n\r\n>From x Thu Nov  5 10:11:12 2026\r\nend\r\n'),
         ('eight', head('eight', mime) + body8 * 3 + b'\xe9t\xe9 \xff\xfe\r\n'),
         ('long', head('long') + b'x' * 998 + b'\r\n' + b'y' * 997 + b'.\r\n' + b'z\t \r\n' * 40),
         ('empty', head('empty')),
-        ('big', head('big') + b''.join(b'%07d 0123456789 abcdefghijklmnopqrstuvwxyz, the quick brown fox\r\n' % i
-                                      for i in range(5000))),
+        ('big', head('big') +
+         b''.join(b'%07d 0123456789 abcdefghijklmnopqrstuvwxyz, the quick brown fox\r\n' % i
+                  for i in range(5000))),
     ]
 
 
@@ -510,18 +531,23 @@ def awkward():
         ('many', head('many') + b'six blank lines follow\r\n\r\n\r\n\r\n\r\n\r\n\r\n'),
         ('blanks', head('blanks') + b'\r\n\r\n\r\n'),
         ('startblank', head('startblank') + b'\r\n\r\ntwo blank lines before\r\n'),
-        ('headless', b'\r\nkey headless: a body without a header\r\n\r\nFrom a Thu Nov  5 10:11:12 2026\r\n'),
+        ('headless',
+         b'\r\nkey headless: a body without a header\r\n\r\nFrom a Thu Nov  5 10:11:12 2026\r\n'),
         ('fromfirst', b'\r\nFrom a Thu Nov  5 10:11:12 2026\r\nX: key fromfirst\r\n\r\nbody\r\n'),
         ('fromlast', head('fromlast') + b'text\r\n\r\nFrom a Thu Nov  5 10:11:12 2026\r\n'),
-        ('frompair', head('frompair') + b'text\r\n\r\nFrom \r\n\r\nFrom a@b\r\n\r\nFROM x\r\nfrom x\r\n'),
-        ('quoted', head('quoted') + b'>>>>>>>>>>>>>>>>>>>>>>>>>>>>From deep\r\n>From\r\n>From:x\r\n> From \r\n'),
-        ('length', head('length', 'Content-Length: 3\r\n') + b'abc\r\n\r\nFrom a Thu Nov  5 10:11:12 2026\r\n'
+        ('frompair',
+         head('frompair') + b'text\r\n\r\nFrom \r\n\r\nFrom a@b\r\n\r\nFROM x\r\nfrom x\r\n'),
+        ('quoted', head('quoted') +
+         b'>>>>>>>>>>>>>>>>>>>>>>>>>>>>From deep\r\n>From\r\n>From:x\r\n> From \r\n'),
+        ('length', head('length', 'Content-Length: 3\r\n') +
+         b'abc\r\n\r\nFrom a Thu Nov  5 10:11:12 2026\r\n'
          b'Subject: not a mail\r\n\r\nbody\r\n'),
-        ('longlength', head('longlength', 'Content-Length: 1000000\r\nLines: 7\r\n') + b'short\r\n'),
+        ('longlength',
+         head('longlength', 'Content-Length: 1000000\r\nLines: 7\r\n') + b'short\r\n'),
         ('fold', head('fold', 'X-Fold: a\r\n\tb\r\n c\r\nX-Empty:\r\n') + b'x\r\n'),
-        ('mbox', head('mbox') + b''.join(b'From a@b Thu Nov  5 10:11:12 2026\r\n' + head('in%d' % i)
-                                        + b'body\r\n\r\n' for i in range(5))),
-        ('wide', head('wide') + b'w' * 5000 + b'\r\n'),
+        ('mbox', head('mbox') +
+         b''.join(b'From a@b Thu Nov  5 10:11:12 2026\r\n' + head('in%d' % i) + b'body\r\n\r\n'
+                  for i in range(5))), ('wide', head('wide') + b'w' * 5000 + b'\r\n'),
         ('space', head('space') + b' \r\n\t\r\nFrom behind a line that is not blank\r\n \r\n'),
         ('last', head('last') + b'the last one\r\n'),
     ]

@@ -1,5 +1,5 @@
 # See LICENSE file for copyright and licence details.
-# Fetch a maildrop by Perl's Net::POP3 into files DIR/1, DIR/2, ... and DIR/1.top (header and 2 lines).
+# Fetch a maildrop by Perl's Net::POP3 into files DIR/1, DIR/2, ... and DIR/1.top (TOP 1 2), ...
 # net_pop3.pl PORT starttls|wrap CA USER PASSWORD DIR keep|delete
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 # See LICENSE file for copyright and licence details.
-"""Readers: each fetches over STLS and POP3S, leaves on the server, fetches only what is new where it
-remembers, and deletes; what it has stored is what RETR sends, but for what the reader adds itself."""
+"""Readers: each fetches over STLS and POP3S, leaves on the server, fetches only what is new where
+it remembers, and deletes; what it has stored is what RETR sends, but for what it adds itself."""
 import glob
 import os
 import re
@@ -50,39 +50,50 @@ def must(result):
 
 def mpop(auth):
     def fetch(a, delete):
-        f = write(a.dir + '/rc', '\n'.join([
-            'account default', 'host localhost', 'port %d' % a.port, 'tls on', 'timeout 30',
-            'tls_starttls ' + ('off' if a.wrap else 'on'), 'tls_trust_file ' + a.ca, 'auth ' + auth,
-            'user ' + a.name, 'password "%s"' % PASSWORD, 'keep ' + ('off' if delete else 'on'),
-            'received_header off', 'uidls_file %s/uidls' % a.dir, 'pipelining on',
-            'delivery maildir ' + maildir(a.dir + '/md')]) + '\n')
+        f = write(
+            a.dir + '/rc', '\n'.join([
+                'account default', 'host localhost',
+                'port %d' % a.port, 'tls on', 'timeout 30', 'tls_starttls ' +
+                ('off' if a.wrap else 'on'), 'tls_trust_file ' + a.ca, 'auth ' + auth,
+                'user ' + a.name,
+                'password "%s"' % PASSWORD, 'keep ' +
+                ('off' if delete else 'on'), 'received_header off',
+                'uidls_file %s/uidls' % a.dir, 'pipelining on',
+                'delivery maildir ' + maildir(a.dir + '/md')
+            ]) + '\n')
         must(run(['mpop', '-C', f]))
         return a.new_files('/md/new/*')
+
     return fetch
 
 
 def fetchmail(a, delete):
-    f = write(a.dir + '/rc', 'set invisible\nset no bouncemail\nset no spambounce\n'
-              'poll localhost protocol pop3 port %d auth password timeout 30 uidl bad-header accept\n'
-              ' user "%s" password "%s" is root here %s sslproto "TLS1.2" sslcertck sslcertfile "%s"\n'
-              ' no rewrite %s fetchsizelimit 0\n'
-              ' mda "cat >%s/m.$(date +%%s%%N)"\n'
-              % (a.port, a.name, PASSWORD, 'ssl' if a.wrap else '', a.ca, 'nokeep flush' if delete else 'keep', a.dir))
-    code, out = run(['fetchmail', '-f', f, '-i', a.dir + '/ids', '--pidfile', a.dir + '/pid', '-v'],
-                    env={'FETCHMAILHOME': a.dir, 'HOME': a.dir})
+    f = write(
+        a.dir + '/rc', 'set invisible\nset no bouncemail\nset no spambounce\n'
+        'poll localhost protocol pop3 port %d auth password timeout 30 uidl bad-header accept\n'
+        ' user "%s" password "%s" is root here %s sslproto "TLS1.2" sslcertck sslcertfile "%s"\n'
+        ' no rewrite %s fetchsizelimit 0\n'
+        ' mda "cat >%s/m.$(date +%%s%%N)"\n' % (a.port, a.name, PASSWORD, 'ssl' if a.wrap else '',
+                                                a.ca, 'nokeep flush' if delete else 'keep', a.dir))
+    code, out = run(
+        ['fetchmail', '-f', f, '-i', a.dir + '/ids', '--pidfile', a.dir + '/pid', '-v'],
+        env={'FETCHMAILHOME': a.dir, 'HOME': a.dir})
     if code not in (0, 1):
         raise RuntimeError('%d %s' % (code, out))
     return a.new_files('/m.*')
 
 
 def getmail(a, delete):
-    f = write(a.dir + '/rc', '\n'.join([
-        '[retriever]', 'type = SimplePOP3SSLRetriever', 'server = localhost', 'port = %d' % a.port,
-        'username = ' + a.name, 'password = ' + PASSWORD, 'ca_certs = ' + a.ca, 'timeout = 30',
-        '[destination]', 'type = Maildir', 'path = %s/' % maildir(a.dir + '/md'),
-        '[options]', 'delivered_to = false', 'received = false', 'read_all = false', 'verbose = 2',
-        'delete = ' + ('true' if delete else 'false')]) + '\n')
-    if os.getuid() == 0:            # it does not deliver as root
+    f = write(
+        a.dir + '/rc', '\n'.join([
+            '[retriever]', 'type = SimplePOP3SSLRetriever', 'server = localhost',
+            'port = %d' % a.port, 'username = ' + a.name, 'password = ' + PASSWORD,
+            'ca_certs = ' + a.ca, 'timeout = 30', '[destination]', 'type = Maildir',
+            'path = %s/' % maildir(a.dir + '/md'), '[options]', 'delivered_to = false',
+            'received = false', 'read_all = false', 'verbose = 2', 'delete = ' +
+            ('true' if delete else 'false')
+        ]) + '\n')
+    if os.getuid() == 0:  # it does not deliver as root
         for d, _, files in os.walk(a.dir):
             for x in [d] + [d + '/' + x for x in files]:
                 os.chown(x, NOBODY, NOBODY)
@@ -93,8 +104,13 @@ def getmail(a, delete):
 def net_pop3(a, delete):
     d = '%s/%d' % (a.dir, len(os.listdir(a.dir)))
     os.mkdir(d)
-    n = int(must(run(['perl', HERE + '/net_pop3.pl', str(a.port), 'wrap' if a.wrap else 'starttls', a.ca, a.name,
-                      PASSWORD, d, 'delete' if delete else 'keep'])))
+    n = int(
+        must(
+            run([
+                'perl', HERE + '/net_pop3.pl',
+                str(a.port), 'wrap' if a.wrap else 'starttls', a.ca, a.name, PASSWORD, d,
+                'delete' if delete else 'keep'
+            ])))
     out = [read('%s/%d' % (d, i + 1)) for i in range(n)]
     for i, m in enumerate(out):
         if lf(read('%s/%d.top' % (d, i + 1))) != top(lf(m), 2):
@@ -110,8 +126,10 @@ def top(m, n):
 
 def curl(auth):
     def fetch(a, delete):
-        base = ['curl', '-sS', '--max-time', '30', '--cacert', a.ca, '--ssl-reqd', '--user',
-                a.name + ':' + PASSWORD, '--login-options', 'AUTH=' + auth]
+        base = [
+            'curl', '-sS', '--max-time', '30', '--cacert', a.ca, '--ssl-reqd', '--user',
+            a.name + ':' + PASSWORD, '--login-options', 'AUTH=' + auth
+        ]
         url = '%s://localhost:%d/' % ('pop3s' if a.wrap else 'pop3', a.port)
         out, sizes = [], [l.split() for l in must(run(base + [url])).splitlines()]
         uids = [l.split() for l in must(run(base + ['-X', 'UIDL', url])).splitlines()]
@@ -131,22 +149,29 @@ def curl(auth):
             for _ in sizes:
                 must(run(base + ['-I', '-X', 'DELE 1', url]))
         return out
+
     return fetch
 
 
 def in_tmux(dir, rc, keys, *args, user=None):
-    """mutt on a terminal of its own, with keys pushed; fails with the screen when it does not end."""
+    """mutt on a terminal of its own, with keys pushed; when it does not end: its screen."""
     write(dir + '/muttrc', rc + '\npush "%s"\n' % keys, 0o644)
-    write(dir + '/start', 'cd %s\nmutt -n -F muttrc %s\necho $? >done.new\nmv done.new done\n'
-          % (dir, ' '.join("'%s'" % a for a in args)), 0o755)
+    write(
+        dir + '/start', 'cd %s\nmutt -n -F muttrc %s\necho $? >done.new\nmv done.new done\n' %
+        (dir, ' '.join("'%s'" % a for a in args)), 0o755)
     if os.path.exists(dir + '/done'):
         os.unlink(dir + '/done')
     mux = ['tmux', '-S', dir + '/tmux', '-f', '/dev/null']
     env = {'TERM': 'xterm', 'HOME': dir, 'USER': 'tester', 'LC_ALL': 'C.UTF-8'}
-    must(run(mux + ['new-session', '-d', '-x', '100', '-y', '30', 'sh start'], cwd=dir, env=env, user=user))
+    must(
+        run(mux + ['new-session', '-d', '-x', '100', '-y', '30', 'sh start'],
+            cwd=dir,
+            env=env,
+            user=user))
     try:
         if not until(lambda: os.path.exists(dir + '/done'), 30):
-            raise RuntimeError('mutt does not end: ' + run(mux + ['capture-pane', '-p'], user=user)[1])
+            raise RuntimeError('mutt does not end: ' +
+                               run(mux + ['capture-pane', '-p'], user=user)[1])
         code = int(read(dir + '/done'))
         if code:
             raise RuntimeError('mutt ends with %d' % code)
@@ -154,7 +179,7 @@ def in_tmux(dir, rc, keys, *args, user=None):
         run(mux + ['kill-server'], user=user)
 
 
-MUTTRC = '''set copy=yes confirmcreate=no confirmappend=no delete=yes quit=yes mbox_type=mbox move=no
+MUTTRC = '''set copy=yes confirmcreate=no confirmappend=no delete=yes quit=yes move=no
 set sleep_time=0 wait_key=no mark_old=no write_inc=0 read_inc=0 beep=no fcc_attach=yes record=""
 set header_cache="" mail_check_stats=no pager_stop=no charset="utf-8"
 set sort=mailbox-order folder="." tmpdir="."
@@ -164,18 +189,21 @@ set sort=mailbox-order folder="." tmpdir="."
 def mutt(a, delete):
     """It copies into a maildir: into an mbox it would not quote From_ lines."""
     out = maildir('%s/out%d' % (a.dir, len(os.listdir(a.dir))))
-    rc = MUTTRC + ('set pop_user="%s" pop_pass="%s" ssl_starttls=yes ssl_force_tls=yes certificate_file="%s"\n'
-                   'set ssl_verify_host=yes ssl_verify_dates=yes\n' % (a.name, PASSWORD, a.ca))
+    rc = MUTTRC + (
+        'set pop_user="%s" pop_pass="%s" ssl_starttls=yes ssl_force_tls=yes certificate_file="%s"\n'
+        'set ssl_verify_host=yes ssl_verify_dates=yes\n' % (a.name, PASSWORD, a.ca))
     keys = '<tag-pattern>~A<enter><tag-prefix><copy-message>%s<enter>' % out
     if delete:
         keys += '<tag-prefix><delete-message><sync-mailbox>'
-    in_tmux(a.dir, rc, keys + '<exit>', '-f', '%s://localhost:%d/' % ('pops' if a.wrap else 'pop', a.port))
+    in_tmux(a.dir, rc, keys + '<exit>', '-f',
+            '%s://localhost:%d/' % ('pops' if a.wrap else 'pop', a.port))
     # the files have the dates of their mails; the ids of our Received fields tell the order
     return sorted((read(f) for f in glob.glob(out + '/new/*') + glob.glob(out + '/cur/*')),
                   key=lambda m: re.search(rb'\sid (\w+)', m)[1])
 
 
 # ---- what readers change themselves ----
+
 
 def as_is(m):
     return m
@@ -191,19 +219,17 @@ def no_notes(m):
     return bare(m).rstrip(b'\n')
 
 
-# Name, how it fetches, POP3S only, whether it remembers what it has fetched, mails it is given, what to
-# forgive when comparing
-READERS = [
-    ('mpop user', mpop('user'), False, True, None, as_is),
-    ('mpop plain', mpop('plain'), False, True, FEW, as_is),
-    ('mpop login', mpop('login'), False, True, FEW, as_is),
-    ('fetchmail', fetchmail, False, True, None, as_is),
-    ('getmail6', getmail, True, True, None, empty_field),
-    ('Net::POP3', net_pop3, False, False, None, as_is),
-    ('curl PLAIN', curl('PLAIN'), False, False, None, as_is),
-    ('curl LOGIN', curl('LOGIN'), False, False, FEW, as_is),
-    ('mutt', mutt, False, False, None, no_notes),
-]
+# Name, how it fetches, POP3S only, whether it remembers what it has fetched, mails it is given,
+# what to forgive when comparing
+READERS = [('mpop user', mpop('user'), False, True, None, as_is),
+           ('mpop plain', mpop('plain'), False, True, FEW, as_is),
+           ('mpop login', mpop('login'), False, True, FEW, as_is),
+           ('fetchmail', fetchmail, False, True, None, as_is),
+           ('getmail6', getmail, True, True, None, empty_field),
+           ('Net::POP3', net_pop3, False, False, None, as_is),
+           ('curl PLAIN', curl('PLAIN'), False, False, None, as_is),
+           ('curl LOGIN', curl('LOGIN'), False, False, FEW, as_is),
+           ('mutt', mutt, False, False, None, no_notes), ]
 
 
 def reader(server, ca, name, fetch, wrap, remembers, which, forgive):
@@ -238,6 +264,6 @@ def main(server, ca, only_names=os.environ.get('READERS', '')):
     for name, fetch, only, remembers, which, forgive in READERS:
         if only_names and name not in only_names.split(','):
             continue
-        for wrap in (True,) if only else (False, True):
-            case('%s %s' % (name, 'POP3S' if wrap else 'STLS'), reader, server, ca, name, fetch, wrap, remembers,
-                 which, forgive)
+        for wrap in (True, ) if only else (False, True):
+            case('%s %s' % (name, 'POP3S' if wrap else 'STLS'), reader, server, ca, name, fetch,
+                 wrap, remembers, which, forgive)

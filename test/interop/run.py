@@ -1,9 +1,10 @@
 # See LICENSE file for copyright and licence details.
 """Other people's programs against the built server: run.py [-k] MAILD [send|read|box|tls ...]
 
-Senders, readers, programs that work on mailboxes, TLS scanners. It installs them (test/need), starts
-servers of its own on loopback, and ends with "N passed, N failed". -k keeps the temporary directory. For
-work on the checks: READERS and BOX in the environment name the few to run, TRACE=1 shows where they broke."""
+Senders, readers, programs that work on mailboxes, TLS scanners. It installs them (test/need),
+starts servers of its own on loopback, and ends with "N passed, N failed". -k keeps the temporary
+directory. For work on the checks: READERS and BOX in the environment name the few to run, TRACE=1
+shows where they broke."""
 import os
 import shutil
 import subprocess
@@ -13,15 +14,15 @@ import time
 import kit
 
 # Program, and the Debian package that has it
-TOOLS = [
-    ('swaks', 'swaks'), ('curl', 'curl'), ('msmtp', 'msmtp'), ('s-nail', 's-nail'), ('perl', 'perl'),
-    ('node', 'nodejs'), ('npm', 'npm'), ('mpop', 'mpop'), ('fetchmail', 'fetchmail'), ('getmail', 'getmail6'),
-    ('mutt', 'mutt'), ('tmux', 'tmux'), ('formail', 'procmail'), ('procmail', 'procmail'),
-    ('/usr/sbin/dovecot', 'dovecot-core'), ('/usr/lib/dovecot/imap', 'dovecot-imapd'),
-    ('/usr/lib/dovecot/pop3', 'dovecot-pop3d'), ('/usr/bin/python3', 'python3'), ('openssl', 'openssl'),
-    ('gnutls-cli', 'gnutls-bin'), ('sslscan', 'sslscan'), ('testssl', 'testssl.sh'), ('hexdump', 'bsdextrautils'),
-]
-MODULES = [('Net::SMTP', 'perl'), ('IO::Socket::SSL', 'libio-socket-ssl-perl'), ('Authen::SASL', 'libauthen-sasl-perl')]
+TOOLS = [('swaks', 'swaks'), ('curl', 'curl'), ('msmtp', 'msmtp'), ('s-nail', 's-nail'),
+         ('perl', 'perl'), ('node', 'nodejs'), ('npm', 'npm'), ('mpop', 'mpop'),
+         ('fetchmail', 'fetchmail'), ('getmail', 'getmail6'), ('mutt', 'mutt'), ('tmux', 'tmux'),
+         ('formail', 'procmail'), ('procmail', 'procmail'), ('/usr/sbin/dovecot', 'dovecot-core'),
+         ('/usr/lib/dovecot/imap', 'dovecot-imapd'), ('/usr/lib/dovecot/pop3', 'dovecot-pop3d'),
+         ('/usr/bin/python3', 'python3'), ('openssl', 'openssl'), ('gnutls-cli', 'gnutls-bin'),
+         ('sslscan', 'sslscan'), ('testssl', 'testssl.sh'), ('hexdump', 'bsdextrautils'), ]
+MODULES = [('Net::SMTP', 'perl'), ('IO::Socket::SSL', 'libio-socket-ssl-perl'),
+           ('Authen::SASL', 'libauthen-sasl-perl')]
 
 
 def there(tool):
@@ -33,11 +34,12 @@ def module(name):
 
 
 def missing():
-    return [t + ':' + p for t, p in TOOLS if not there(t)] + ['-' + p for m, p in MODULES if not module(m)]
+    return [t + ':' + p
+            for t, p in TOOLS if not there(t)] + ['-' + p for m, p in MODULES if not module(m)]
 
 
 def tools():
-    """Install what is not there, with no daemon started; what is then still missing fails the run."""
+    """Install what is not there, starting no daemon; what is missing then fails the run."""
     want = missing()
     if want:
         policy = '/usr/sbin/policy-rc.d'
@@ -80,8 +82,8 @@ def one(binary, name, part, keep):
         if hasattr(part, 'before'):
             kit.case(name, part.before, server)
         authority = kit.Authority(server.top)
-        kit.check(name + ': a new certificate is taken at once on SIGHUP', kit.install(server, authority, 'ec'),
-                  server.tail())
+        kit.check(name + ': a new certificate is taken at once on SIGHUP',
+                  kit.install(server, authority, 'ec'), server.tail())
         if hasattr(part, 'with_authority'):
             part.with_authority(server, authority)
         else:
