@@ -184,6 +184,25 @@ static struct {
 } fault;
 static unsigned nsyncs;
 
+/* What was done, a letter a call: w write, s sync, n rename, c cut; A: a letter was answered for. */
+static char trail[4096];
+static size_t ntrail;
+
+static inline void
+trail_clear(void)
+{
+	ntrail = 0;
+	trail[0] = '\0';
+}
+
+static inline void
+trail_add(char what)
+{
+	if (ntrail < sizeof(trail) - 1)
+		trail[ntrail++] = what;
+	trail[ntrail] = '\0';
+}
+
 /* With ENOSPC a write takes the half first, as it does when a disk becomes full. */
 static inline void
 fault_set(int what, int at, int stay, int err)
@@ -222,6 +241,7 @@ faulty(int what)
 ssize_t
 pwrite(int fd, const void *p, size_t n, off_t at)
 {
+	trail_add('w');
 	if (faulty(F_WRITE)) {
 		if (fault.hit > 1 || fault.err != ENOSPC || n < 2)
 			return -1;
@@ -236,6 +256,7 @@ static int
 sync_it(void)
 {
 	nsyncs++;
+	trail_add('s');
 	return faulty(F_SYNC) ? -1 : 0;
 }
 
@@ -256,12 +277,14 @@ fsync(int fd)
 int
 ftruncate(int fd, off_t size)
 {
+	trail_add('c');
 	return faulty(F_CUT) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
 }
 
 int
 rename(const char *from, const char *to)
 {
+	trail_add('n');
 	return faulty(F_NAME) ? -1 : (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
 }
 
@@ -373,6 +396,7 @@ static inline void
 post_answered(struct letter *l, enum res r)
 {
 	post_answer = r;
+	trail_add('A');
 	letter_abort(l);
 }
 

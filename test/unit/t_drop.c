@@ -511,6 +511,32 @@ test_foreign(void)
 	}
 }
 
+/* A message that is too large to be read again in full: it is looked at where it begins and ends. */
+static void
+test_check_large(void)
+{
+	static char large[3 << 20];
+	struct drop_msg m;
+	size_t n;
+
+	n = message(large, 1);
+	memset(large + n, 'x', sizeof(large) - n - 100);
+	memcpy(large, "From a@x Sun Nov 22 01:00:00 2026\n\n", 36);
+	memcpy(large + sizeof(large) - 102, "\n\n", 2);
+	message(large + sizeof(large) - 100, 0);
+	fresh(0);
+	spill(path, large, sizeof(large) - 100 + message(now, 0));
+	CHECK_INT(start(), DROP_READY);
+	CHECK_INT(d.n, 2);
+	CHECK_INT(drop_msg(&d, 0, &m), 0);
+	CHECK_INT(drop_check(&d, &m), 0);
+	spill_behind(path, "\n", 1);
+	CHECK_INT(drop_check(&d, &m), 0);
+	spill(path, large + 1, sizeof(large) - 100);
+	CHECK_INT(drop_check(&d, &m), -1);
+	drop_close(&d);
+}
+
 static void
 test_locked(void)
 {
@@ -892,6 +918,7 @@ main(void)
 	test_deletions();
 	test_prefix();
 	test_foreign();
+	test_check_large();
 	test_locked();
 	test_late_append();
 	test_sessions();

@@ -874,7 +874,13 @@ test_reuse(void)
 	ends = 0;
 	open_pair(0, &murderer, &transport_plain);
 	open_pair(1, &echo, &transport_plain);
+	open_pair(3, &echo, &transport_plain);	/* leaves a slot free in the middle */
+	open_pair(4, &echo, &transport_plain);
 	turns(2);
+	(void)close(client[3]);
+	turns(3);
+	CHECK(!conn_at(2) && conn_at(3));
+	ends = 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) < 0)
 		abort();
 	spare = fd[0];
@@ -892,10 +898,11 @@ test_reuse(void)
 	CHECK_INT(recv(fd[1], got, 9, 0), 5);
 	(void)close(client[0]);
 	(void)close(client[1]);
+	(void)close(client[4]);
 	(void)close(fd[1]);
 	turns(5);
 	CHECK_INT(conn_free(), CONNS);
-	CHECK_INT(ends, 3);
+	CHECK_INT(ends, 4);
 }
 
 /* ---- work ---- */

@@ -344,6 +344,63 @@ test_trouble(int what, int stay, int err)
 	CHECK_MSG(at > 3 && at < 300, "%d calls", at);
 }
 
+/* ---- the order of things ---- */
+
+/* Nothing is answered for before it is on the disk. */
+static void
+test_order(void)
+{
+	const char *p;
+
+	fresh();
+	CHECK_INT(send_to("alice", NULL, "first"), R_OK);
+	trail_clear();
+	CHECK_INT(send_to("alice", NULL, "second"), R_OK);
+	p = strchr(trail, 's');
+	CHECK_MSG(p && strchr(p, 'A') && !memchr(trail, 'A', (size_t)(p - trail)), "%s", trail);
+	CHECK_STR(strchr(trail, 's'), "swwA");	/* one sync; the mailbox is written to after it, and not synced */
+	trail_clear();
+	CHECK_INT(send_large("alice", NULL, "large"), R_OK);
+	p = strchr(trail, 'n');
+	CHECK_MSG(p && p > trail && p[-1] == 's' && !strncmp(p, "nsA", 3), "%s", trail);
+	ticks();
+	/* in the end: the mailbox is on the disk before the queue says so */
+	p = strrchr(trail, 's');
+	CHECK_MSG(p && p - trail > 3 && !memcmp(p - 2, "sws", 3), "%s", trail);
+}
+
+/* A checkpoint forgets nothing that it could not sync. */
+static void
+test_checkpoint(void)
+{
+	int at, r;
+
+	for (at = 1; at < 10; at++) {
+		fresh();
+		CHECK_INT(send_to("alice", "bob", "x"), R_OK);
+		CHECK(!journal_empty(&journal));
+		fault_set(F_SYNC, at, 0, EIO);
+		r = store_checkpoint();
+		if (!fault_clear())
+			break;
+		CHECK_INT(r, -1);
+		CHECK(store_broken());
+		CHECK(!journal_empty(&journal));
+		CHECK_INT(send_to("alice", NULL, "refused"), R_TEMP);
+		later();
+		later();
+		CHECK(!store_broken());
+		CHECK_INT(there("alice", "x"), 1);
+		CHECK_INT(there("bob", "x"), 1);
+		CHECK_INT(there("alice", "refused"), 0);
+		CHECK_INT(send_to("alice", NULL, "taken"), R_OK);
+		CHECK_INT(there("alice", "taken"), 1);
+	}
+	CHECK_INT(r, 0);
+	CHECK(journal_empty(&journal));
+	CHECK(at > 3 && at < 10);
+}
+
 /* ---- restarts ---- */
 
 static int
@@ -421,6 +478,8 @@ main(void)
 	test_many();
 	test_bad();
 	test_account_gone();
+	test_order();
+	test_checkpoint();
 	test_trouble(F_ANY, 0, EIO);
 	test_trouble(F_ANY, 1, EIO);
 	test_trouble(F_WRITE, 1, ENOSPC);

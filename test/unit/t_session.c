@@ -18,9 +18,21 @@ say(const char *text)
 	said[nsaid] = '\0';
 }
 
+static int
+descriptors(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
 static void
 test_starttls(void)
 {
+	int before = descriptors();
+
 	start_client("2001:db8::1");
 	say("EHLO before.example\r\n");
 	say("MAIL FROM:<x@far.example>\r\nRCPT TO:<bob@localhost>\r\n");
@@ -38,6 +50,7 @@ test_starttls(void)
 	say(TXN "x\r\n.\r\n");
 	end_client();
 	nsaid = take_boxes(said, sizeof(said));
+	CHECK_INT(descriptors(), before);
 	CHECK_SAID(ALICE HEAD("s@far.example", "s@far.example", "alice@localhost")
 	    "Received: from c.example ([IPv6:2001:db8::1])\n\tby mx.example.org with ESMTPS id " ID(1)
 	    "\n\t(TLSv1.2 TLS_SUITE)\n\tfor <alice@localhost>; " DATE "\nx\n\n");
@@ -149,16 +162,6 @@ test_waits(void)
 	CHECK_SAID("421 4.3.2 mx.example.org is going down\r\n");
 	end_client();
 	stopping = 0;
-}
-
-static int
-descriptors(void)
-{
-	int fd, n = 0;
-
-	for (fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
 }
 
 /* The client hangs up after each byte of a session: there is a mail, or there is none. */
@@ -281,6 +284,8 @@ test_faults(int what, int stay, int err)
 		check_faulted(at, nboxes);
 		if (!hit)
 			break;
+		talk(faulted, sizeof(faulted) - 1);	/* and it goes on as before */
+		CHECK(told(QUEUED(1)) && told(QUEUED(2)));
 	}
 	CHECK_MSG(at > 3 && at < 1000, "%d calls can fail", at - 1);
 }

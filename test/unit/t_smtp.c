@@ -25,6 +25,7 @@ static const struct script {
 	    HI EHLO_FIRST EHLO_FIRST EHLO_FIRST BYE "$" },
 	{ MX, BYTES("AUTH PLAIN\r\nXYZZY\r\nHELO\r\nEHLO \r\nVRFY\r\n"),
 	    HI EHLO_FIRST UNKNOWN BAD_ARG BAD_ARG "501 5.5.4 Syntax error in argument\r\n" TOO_MANY },
+	{ MX, BYTES("RSET\r\nMAIL FROM:<>\r\n"), HI OK EHLO_FIRST },
 	/* greetings */
 	{ MX, BYTES("helo c.example\r\nehlo c.example\r\nEHLO [192.0.2.7]\r\n"),
 	    HI HOST FEATURES(STARTTLS, "") FEATURES(STARTTLS, "") },
