@@ -1,9 +1,9 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * What tests of several rooms share: the settings of test/unit/t_rooms.h, stand-ins for the rooms
- * that are not linked, a store in the present directory, a clock and ids that are the same in each
- * run, and a disk that fails on demand: the calls that change it are replaced here. Syncs are counted
- * but not done, so that thousands of sessions take no time.
+ * that are not linked, a store in the present directory, a clock and ids that are the same in
+ * each run, and a disk that fails on demand: the calls that change it are replaced here. Syncs
+ * are counted but not done, so that thousands of sessions take no time.
  */
 #ifndef ROOMS_H
 #define ROOMS_H
@@ -86,8 +86,10 @@ time(time_t *t)
 	return 1795316594;
 }
 
-/* The monotonic clock runs, but may be put forward; or each look at it takes a second: then a slice of
- * work is as short as can be. */
+/*
+ * The monotonic clock runs, but may be put forward; or each look at it takes a second: then a slice
+ * of work is as short as can be.
+ */
 static int64_t ahead;
 static int slow;
 
@@ -184,7 +186,9 @@ static struct {
 } fault;
 static unsigned nsyncs;
 
-/* What was done, a letter a call: w write, s sync, n rename, c cut; A: a letter was answered for. */
+/*
+ * What was done, a letter a call: w write, s sync, n rename, c cut; A: a letter was answered for.
+ */
 static char trail[4096];
 static size_t ntrail;
 
@@ -348,7 +352,10 @@ struct other {
 	int go;			/* our end of a pipe: closing it lets the other go on */
 };
 
-/* It waits until it has the lock (classic fcntl, as mail programs do), or says 0 when already there. */
+/*
+ * It waits until it has the lock (classic fcntl, as mail programs do), or says 0 when already
+ * there.
+ */
 static inline void
 other_lock(struct other *o, const char *path)
 {

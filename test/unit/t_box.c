@@ -2,8 +2,9 @@
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*
- * Mailboxes: what an append leaves behind, whatever stood there before and wherever it is cut; locks
- * against other programs; files that are replaced behind our back; notes and syncs; failing calls.
+ * Mailboxes: what an append leaves behind, whatever stood there before and wherever it is cut;
+ * locks against other programs; files that are replaced behind our back; notes and syncs; failing
+ * calls.
  */
 #include <signal.h>
 #include <sys/resource.h>
@@ -16,7 +17,8 @@ static const char path[] = "mail/alice";
 static char was[SIZE], now[SIZE], text[SIZE];
 static int alice, bob;
 
-#define HEAD "From s@x Mon Jan  5 23:23:01 1970\nReturn-Path: <s@x>\nDelivered-To: alice+tag@localhost\n"
+#define HEAD "From s@x Mon Jan  5 23:23:01 1970\nReturn-Path: <s@x>\n" \
+	"Delivered-To: alice+tag@localhost\n"
 #define ENVELOPE "F<s@x>\nT<alice+tag@localhost> alice\n\n"
 
 /* ---- letters at rest ---- */
@@ -110,7 +112,8 @@ test_mend(void)
 		const char *before, *mend;
 	} t[] = {
 		{ "", "" }, { "\n", "" }, { "x", "\n\n" }, { "\n\n", "" }, { "x\n", "\n" },
-		{ "xy", "\n\n" }, { "xy\n", "\n" }, { "xy\n\n", "" }, { "xy\n\n\n", "" }, { "xy\r\n", "\n" },
+		{ "xy", "\n\n" }, { "xy\n", "\n" }, { "xy\n\n", "" }, { "xy\n\n\n", "" },
+		    { "xy\r\n", "\n" },
 		{ "xy\r\n\r\n", "\n" },
 	};
 	char want[1024];
@@ -142,7 +145,8 @@ test_pieces(void)
 		o = strlen(HEAD);
 		memcpy(want, HEAD, o);
 		for (i = 0; i < n; i++) {
-			if (i && in[i - 1] == '\n' && (!memcmp(in + i, "From ", 5) || !memcmp(in + i, ">From ", 6)))
+			if (i && in[i - 1] == '\n' && (!memcmp(in + i, "From ", 5) ||
+			    !memcmp(in + i, ">From ", 6)))
 				want[o++] = '>';
 			want[o++] = in[i];
 		}
@@ -206,12 +210,15 @@ test_head(void)
 		const char *env, *head;
 	} t[] = {
 		{ "F<>\nT<Postmaster> alice\n\n",
-		    "From MAILER-DAEMON Mon Jan  5 23:23:01 1970\nReturn-Path: <>\nDelivered-To: Postmaster\n" },
-		{ "F<\"a \\\" b\"@x>\nT<bob@localhost> bob\nD<\"a> \"@localhost> alice\nT<z@localhost> alice\n\n",
+		    "From MAILER-DAEMON Mon Jan  5 23:23:01 1970\nReturn-Path: <>\n"
+		    "Delivered-To: Postmaster\n" },
+		{ "F<\"a \\\" b\"@x>\nT<bob@localhost> bob\nD<\"a> \"@localhost> alice\n"
+		    "T<z@localhost> alice\n\n",
 		    "From \"a-\\\"-b\"@x Mon Jan  5 23:23:01 1970\nReturn-Path: <\"a \\\" b\"@x>\n"
 		    "Delivered-To: \"a> \"@localhost\n" },
 		{ "F<a@x>\n\n",
-		    "From a@x Mon Jan  5 23:23:01 1970\nReturn-Path: <a@x>\nDelivered-To: alice\n" },
+		    "From a@x Mon Jan  5 23:23:01 1970\nReturn-Path: <a@x>\n"
+		    "Delivered-To: alice\n" },
 	};
 	struct append a;
 	struct mail m;

@@ -1,6 +1,9 @@
 /* with: lib/fs.c */
 /* See LICENSE file for copyright and licence details. */
-/* Files: whole writes and reads, durable replacement with each call failing, locks, directories, stamps. */
+/*
+ * Files: whole writes and reads, durable replacement with each call failing, locks, directories,
+ * stamps.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -131,7 +134,8 @@ test_replace(void)
 	(void)mkdir("d", 0700);
 	calm(0);
 	CHECK_INT(fs_replace("d", "d/tmp", "d/f", "first", 5, 0640), 0);
-	CHECK_STR(calls, "wsnd");	/* the file is on the disk before its name, and that before the end */
+	/* the file is on the disk before its name, and that before the end */
+	CHECK_STR(calls, "wsnd");
 	CHECK(holds("d/f", "first"));
 	CHECK(stat("d/f", &st) == 0 && (st.st_mode & 0777) == 0640);
 	for (at = 1; at < 10; at++) {
@@ -142,7 +146,8 @@ test_replace(void)
 		CHECK_INT(errno, EIO);
 		CHECK_INT(access("d/tmp", F_OK), -1);
 		calm(0);
-		CHECK(holds("d/f", at == 4 ? "other" : "first"));	/* 4: the name may not last */
+		/* 4: the name may not last */
+		CHECK(holds("d/f", at == 4 ? "other" : "first"));
 		if (at == 4)
 			CHECK_INT(fs_replace("d", "d/tmp", "d/f", "first", 5, 0600), 0);
 	}
@@ -247,7 +252,8 @@ test_dirs(void)
 	CHECK_INT(fs_mkdir(".", "many"), 0);
 	CHECK_INT(fs_mkdir("none", "none/x"), -1);
 	for (i = 0; i < LEN(found); i++) {
-		(void)snprintf(name, sizeof(name), "many/%s%lu", i % 7 ? "a file with a long name " : "",
+		(void)snprintf(name, sizeof(name), "many/%s%lu",
+		    i % 7 ? "a file with a long name " : "",
 		    (unsigned long)i);
 		fd = open(name, O_WRONLY | O_CREAT, 0600);
 		(void)close(fd);

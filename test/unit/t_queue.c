@@ -2,8 +2,9 @@
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*
- * Letters that wait: locked mailboxes, large letters, accounts that are gone, files that are no queue
- * files, a restart at any moment, and each call failing: every letter comes once, or is set aside.
+ * Letters that wait: locked mailboxes, large letters, accounts that are gone, files that are no
+ * queue files, a restart at any moment, and each call failing: every letter comes once, or is set
+ * aside.
  */
 #include "rooms.h"
 
@@ -116,7 +117,8 @@ test_locked(void)
 	later();
 	CHECK_INT(there("alice", "both"), 0);
 	CHECK_INT(files("queue"), 2);
-	CHECK_INT(store_checkpoint(), 0);	/* nothing in the journal keeps it from being emptied */
+	/* nothing in the journal keeps it from being emptied */
+	CHECK_INT(store_checkpoint(), 0);
 	other_end(&o);
 	CHECK(store_tick() > 0);	/* it is not tried all the time */
 	later();
@@ -226,10 +228,13 @@ test_bad(void)
 		{ "000000000000000000004", "some text\n\nF<a@b>\n", 1 },
 		{ "000000000000000000005", "F<a@b>\nT<x@localhost> nobody\n\nSubject: lost\n", 1 },
 		{ "000000000000000000006",
-		    "F<a@b>\nT<x@localhost> nobody\nT<alice@localhost> alice\n\nX: y\nSubject: half\n", 1 },
+		    "F<a@b>\nT<x@localhost> nobody\nT<alice@localhost> alice\n\nX: y\n"
+		    "Subject: half\n", 1 },
 		{ "000000000000000000007",
-		    "F<a@b>\nD<bob@localhost> bob\nT<alice@localhost> alice\n\nX: y\nSubject: good\n", 0 },
-		{ "000000000000000000008", "F<a@b>\nD<bob@localhost> bob\n\nX: y\nSubject: done\n", 0 },
+		    "F<a@b>\nD<bob@localhost> bob\nT<alice@localhost> alice\n\nX: y\n"
+		    "Subject: good\n", 0 },
+		{ "000000000000000000008", "F<a@b>\nD<bob@localhost> bob\n\nX: y\nSubject: done\n",
+		    0 },
 		{ "000000000000000000009", "F<a@b>\nT<bob@localhost> bob\n\n", 0 },
 	};
 	char path[PATH_TEXT];
@@ -330,13 +335,16 @@ test_trouble(int what, int stay, int err)
 		CHECK(!store_broken());
 		for (i = 0; i < 3; i++) {
 			k = there("bob", subjects[i]);
-			CHECK_MSG(k == (r[i] == R_OK), "fault %d: letter %d, answer %d: bob has it %d times",
+			CHECK_MSG(k == (r[i] == R_OK),
+			    "fault %d: letter %d, answer %d: bob has it %d times",
 			    at, i, (int)r[i], k);
 			k = there("alice", subjects[i]);
-			CHECK_MSG(k == (r[i] == R_OK && i < 2), "fault %d: letter %d, answer %d: alice has it"
+			CHECK_MSG(k == (r[i] == R_OK && i < 2),
+			    "fault %d: letter %d, answer %d: alice has it"
 			    " %d times", at, i, (int)r[i], k);
 		}
-		CHECK_MSG(files("queue") == 0 && files("bad") == 0, "fault %d: %d in the queue, %d bad", at,
+		CHECK_MSG(files("queue") == 0 && files("bad") == 0,
+		    "fault %d: %d in the queue, %d bad", at,
 		    files("queue"), files("bad"));
 		if (!hit)
 			break;
@@ -358,7 +366,8 @@ test_order(void)
 	CHECK_INT(send_to("alice", NULL, "second"), R_OK);
 	p = strchr(trail, 's');
 	CHECK_MSG(p && strchr(p, 'A') && !memchr(trail, 'A', (size_t)(p - trail)), "%s", trail);
-	CHECK_STR(strchr(trail, 's'), "swwA");	/* one sync; the mailbox is written to after it, and not synced */
+	/* one sync; the mailbox is written to after it, and not synced */
+	CHECK_STR(strchr(trail, 's'), "swwA");
 	trail_clear();
 	CHECK_INT(send_large("alice", NULL, "large"), R_OK);
 	p = strchr(trail, 'n');
@@ -461,7 +470,8 @@ test_restarts(void)
 		CHECK_INT(child(next_life, 0), 0);
 		CHECK_MSG(there("alice", "small") == 1 && there("bob", "small") == 1 &&
 		    there("alice", "large") == 1 && there("bob", "large") == 1,
-		    "after %d slices: %d %d %d %d", slices, there("alice", "small"), there("bob", "small"),
+		    "after %d slices: %d %d %d %d", slices, there("alice", "small"), there("bob",
+		    "small"),
 		    there("alice", "large"), there("bob", "large"));
 		CHECK_INT(files("queue"), 0);
 	}

@@ -2,8 +2,9 @@
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*
- * The life of an SMTP session: TLS, logins, waits, clients that hang up or do not listen, and a disk
- * that fails at each call in turn: what got a 250 is in the mailboxes once, what did not is not.
+ * The life of an SMTP session: TLS, logins, waits, clients that hang up or do not listen, and a
+ * disk that fails at each call in turn: what got a 250 is in the mailboxes once, what did not is
+ * not.
  */
 #include "t_smtp.h"
 
@@ -52,7 +53,8 @@ test_starttls(void)
 	nsaid = take_boxes(said, sizeof(said));
 	CHECK_INT(descriptors(), before);
 	CHECK_SAID(ALICE HEAD("s@far.example", "s@far.example", "alice@localhost")
-	    "Received: from c.example ([IPv6:2001:db8::1])\n\tby mx.example.org with ESMTPS id " ID(1)
+	    "Received: from c.example ([IPv6:2001:db8::1])\n\tby mx.example.org with ESMTPS id "
+	    ID(1)
 	    "\n\t(TLSv1.2 TLS_SUITE)\n\tfor <alice@localhost>; " DATE "\nx\n\n");
 
 	/* what stands behind it in the same packet is never obeyed */
@@ -119,8 +121,10 @@ test_waits(void)
 	} t[] = {
 		{ "", "421 4.4.2 mx.example.org has waited too long\r\n", 80, 150 },
 		{ START TXN, "421 4.4.2 mx.example.org has waited too long\r\n", 40, 110 },
-		{ START TXN "one line\r\n", "421 4.4.2 mx.example.org has waited too long\r\n", 40, 110 },
-		{ START TXN "x\r\n.\r\n", "421 4.4.2 mx.example.org has waited too long\r\n", 80, 150 },
+		{ START TXN "one line\r\n", "421 4.4.2 mx.example.org has waited too long\r\n", 40,
+		    110 },
+		{ START TXN "x\r\n.\r\n", "421 4.4.2 mx.example.org has waited too long\r\n", 80,
+		    150 },
 	};
 	int64_t took;
 	size_t i;
@@ -187,13 +191,14 @@ test_hang_up(void)
 static void
 test_deaf(void)
 {
+	static const char noops[] = "NOOP\r\nNOOP\r\n";
 	size_t sent = 0, got = 0;
 	ssize_t n;
 	int i, idle = 0;
 
 	start_client("192.0.2.1");
 	for (i = 0; i < 100000 && idle < 100; i++) {
-		n = send(client, "NOOP\r\nNOOP\r\n" + sent % 6, 6, MSG_NOSIGNAL);
+		n = send(client, &noops[sent % 6], 6, MSG_NOSIGNAL);
 		sent += n > 0 ? (size_t)n : 0;
 		idle = n > 0 ? 0 : idle + 1;
 		loop_turn(0, NULL, NULL);
@@ -245,9 +250,11 @@ check_faulted(int at, size_t nboxes)
 		n = count(boxes, nboxes, line);
 		want = i == 1 ? 1 : 2;
 		if (acked)
-			(void)CHECK_MSG(n == want, "fault %d: letter %d is there %d times", at, i, n);
+			(void)CHECK_MSG(n == want, "fault %d: letter %d is there %d times", at, i,
+			    n);
 		else
-			(void)CHECK_MSG(n == 0, "fault %d: letter %d was refused and is there %d times", at,
+			(void)CHECK_MSG(n == 0,
+			    "fault %d: letter %d was refused and is there %d times", at,
 			    i, n);
 	}
 }
@@ -270,7 +277,8 @@ test_faults(int what, int stay, int err)
 		fault_set(what, at, stay, err);
 		nsaid = 0;
 		for (k = 0; k < nbig; k += 4096) {
-			(void)send(client, big + k, nbig - k < 4096 ? nbig - k : 4096, MSG_NOSIGNAL);
+			(void)send(client, big + k, nbig - k < 4096 ? nbig - k : 4096,
+			    MSG_NOSIGNAL);
 			nsaid += settle(said + nsaid, sizeof(said) - nsaid);
 		}
 		(void)store_tick();
@@ -301,7 +309,8 @@ test_room(void)
 	disk_reserve = 1 << 20;
 	inode_reserve = UINT64_C(1) << 60;
 	talk(BYTES(in));
-	CHECK(told("452 4.3.1") || told(FROM));		/* some file systems have no number of inodes */
+	/* some file systems have no number of inodes */
+	CHECK(told("452 4.3.1") || told(FROM));
 	inode_reserve = 0;
 }
 

@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * A client of SMTP sessions over the real loop, store and mailboxes, and a socket pair; only passwords
- * and TLS are made up. For t_smtp.c and t_session.c.
+ * A client of SMTP sessions over the real loop, store and mailboxes, and a socket pair; only
+ * passwords and TLS are made up. For t_smtp.c and t_session.c.
  */
 #ifndef T_SMTP_H
 #define T_SMTP_H
@@ -262,14 +262,16 @@ talk(const char *in, size_t n)
 #define NO_USER "550 5.1.1 No such user here\r\n"
 #define TOO_MANY "421 4.7.0 mx.example.org too many errors\r\n$"
 #define FEATURES(tls, auth) "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n" \
-	"250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n" tls auth "250-LIMITS RCPTMAX=100\r\n250 HELP\r\n"
+	"250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n" tls auth "250-LIMITS RCPTMAX=100\r\n" \
+	"250 HELP\r\n"
 #define STARTTLS "250-STARTTLS\r\n"
 #define AUTH "250-AUTH PLAIN LOGIN\r\n"
 #define ALICE "[alice]\n"
 #define BOB "[bob]\n\n\n"
 #define HEAD(from, path, to) "From " from " Mon Jan  5 23:23:01 1970\nReturn-Path: <" path ">\n" \
 	"Delivered-To: " to "\n"
-#define TRACE(with, n, tls, to) "Received: from c.example ([192.0.2.1])\n\tby mx.example.org with " \
+#define TRACE(with, n, tls, to) \
+	"Received: from c.example ([192.0.2.1])\n\tby mx.example.org with " \
 	with " id " ID(n) "\n" tls "\t" to "; " DATE "\n"
 #define START "EHLO c.example\r\n"
 #define STARTED HI FEATURES(STARTTLS, "")
