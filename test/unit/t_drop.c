@@ -341,9 +341,9 @@ test_slices(void)
 	enum { BIG = 100000 };
 	static char text[2048];
 	struct drop_msg m;
-	int64_t t;
+	clock_t t, longest = 0;
 	FILE *f;
-	int i, turns = 0, longest = 0;
+	int i, turns = 0;
 	size_t n;
 
 	fresh(0);
@@ -358,16 +358,17 @@ test_slices(void)
 	if (fclose(f) != 0)
 		abort();
 	d.state = D_CLOSED;
-	t = loop_ms();
+	t = clock();
 	if (drop_open(&d, alice) == DROP_AGAIN)
 		for (turns = 1; drop_work(&d) == DROP_AGAIN; turns++) {
-			if (loop_ms() - t > longest)
-				longest = (int)(loop_ms() - t);
-			t = loop_ms();
+			if (clock() - t > longest)
+				longest = clock() - t;
+			t = clock();
 		}
 	CHECK_INT(d.n, BIG);
 	CHECK_MSG(turns > 3, "%d slices", turns);
-	CHECK_MSG(longest < 500, "%d ms", longest);	/* generous: the machine may be busy */
+	/* time of this process: the machine may be busy with others */
+	CHECK_MSG(longest < CLOCKS_PER_SEC / 50, "%ld us", (long)longest);
 	CHECK_INT(subject(BIG - 1), BIG - 1);
 	CHECK_INT(subject(BIG / 2), BIG / 2);
 	for (i = 0; i < BIG; i += 2)

@@ -134,9 +134,9 @@ test_waits(void)
 	for (i = 0; i < LEN(t); i++) {
 		start_client("192.0.2.1");
 		say(t[i].in);
-		took = wait_end(2000);
+		took = wait_end(9000);
 		CHECK_MSG(took >= t[i].least - 20, "after %d ms", (int)took);
-		CHECK_MSG(took < 1000, "after %d ms", (int)took);
+		CHECK_MSG(took < 5000, "after %d ms", (int)took);
 		CHECK_MEM(said, nsaid, t[i].out, strlen(t[i].out));
 		if (client >= 0)
 			end_client();
