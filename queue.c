@@ -24,6 +24,7 @@ static struct {
 	off_t next;		/* of the recipient lines: those before are dealt with */
 	off_t state_at;		/* of the state byte in hand */
 	int user;		/* being appended to, -1: none */
+	int locked;		/* we hold the lock of its mailbox */
 	int left;		/* recipients that must wait */
 	int bad;		/* a recipient without an account */
 	int walking;
@@ -146,6 +147,9 @@ done(enum res r)
 		store_break("queue");
 		r = R_TEMP;
 	}
+	if (q.locked)
+		box_unlock(user);
+	q.locked = 0;
 	if (r == R_OK)
 		log_event(q.m.id, "delivered to=%s", user_at(user)->name);
 	else
@@ -179,12 +183,20 @@ next_rcpt(void)
 	return 0;
 }
 
-/* Before the first byte: a checkpoint, so that the note is alone with this letter. */
+/*
+ * Before the first byte: a checkpoint, so that the note is alone with this letter. No other program gets
+ * in between the note and the D.
+ */
 static enum res
 begin(int user)
 {
 	q.user = -1;
-	if (store_checkpoint() < 0 || store_note(user) < 0 || journal_sync(&journal) < 0)
+	if (store_checkpoint() < 0)
+		return R_TEMP;
+	if (user_at(user)->gone)
+		return R_PERM;
+	q.locked = box_open(user, 1) >= 0 && box_lock(user) == 0;
+	if (!q.locked || store_note(user) < 0 || journal_sync(&journal) < 0)
 		return R_TEMP;
 	q.user = user;
 	return append_begin(&q.a, user, &q.m);

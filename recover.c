@@ -237,6 +237,7 @@ static struct {
 	struct mail m[IDS];
 	unsigned char found[IDS];
 	int n;
+	off_t at;		/* where the last one that was found begins */
 	struct mbox_msg last;	/* the last message of the mailbox */
 	int last_is;		/* the letter in it, -1: none of these */
 } look;
@@ -269,8 +270,10 @@ seen(void *arg, const struct mbox_msg *m)
 	h[n > 0 ? n : 0] = '\0';
 	look.last = *m;
 	look.last_is = find_id(h);
-	if (look.last_is >= 0)
+	if (look.last_is >= 0) {
 		look.found[look.last_is] = 1;
+		look.at = (off_t)m->from;
+	}
 }
 
 static int
@@ -303,6 +306,53 @@ cut_torn(void)
 	look.found[look.last_is] = 0;
 	box.size = (off_t)look.last.from;
 	return box_cut(box.user, box.size);
+}
+
+/* The account has the letter of the queue, on the disk: T becomes D. */
+static int
+mark(const struct mail *m)
+{
+	const char *line = NULL;
+	struct rcpt r;
+	char *env = mail_envelope(m);
+
+	if (fsync(box.fd) < 0)
+		return -1;
+	while (env && mail_rcpt(env, &line, &r))
+		if (r.user == box.user && r.state == 'T' && fs_write(m->fd, "D", 1, m->at + r.at) < 0)
+			return -1;
+	return fs_sync(m->fd);
+}
+
+/* A letter of the queue: torn at the end of the mailbox it is cut off, whole it is not brought again. */
+static int
+check_queued(const struct mail *m)
+{
+	look.m[0] = *m;
+	look.n = 1;
+	if (pass() < 0 || cut_torn() < 0)
+		return -1;
+	return look.found[0] && fits(m, &look.at) == FIT_WHOLE ? mark(m) : 0;
+}
+
+static int
+check_queue(void)
+{
+	struct fs_dir d;
+	struct mail m;
+	const char *name;
+	int bad, r = 0;
+
+	if (fs_diropen(&d, "spool/queue") < 0)
+		return -1;
+	while ((name = fs_dirnext(&d))) {
+		if (queue_open(&m, name, &bad) < 0)
+			continue;
+		if (r == 0 && state(&m, box.user) == 'T')
+			r = check_queued(&m);
+		(void)close(m.fd);	/* what was written was synced */
+	}
+	return r;
 }
 
 /* Into the mailbox, or, if another program has locked it, into the queue. */
@@ -371,7 +421,10 @@ recover_box(int user, const struct noted *n)
 	} else {
 		log_event("-", "mailbox-changed user=%s note=\"recovery looks for each letter\"",
 		    user_at(user)->name);
-		r = box.fd < 0 ? add_rest(0, n->after) : add_missing(n);
+		if (box.fd < 0)
+			r = add_rest(0, n->after);
+		else
+			r = check_queue() < 0 ? -1 : add_missing(n);
 	}
 	/* what is there may never have been synced: the journal must not forget it before it is */
 	if (box.fd >= 0) {

@@ -504,6 +504,7 @@ store_settle(void)
 int
 store_checkpoint(void)
 {
+	store_commit();		/* or the records of letters that came in this turn would go with the journal */
 	if (broken)
 		return -1;
 	while (!queue_idle())

@@ -15,6 +15,10 @@ USERS = ('alice', 'bob', 'carol')
 def text(key):
     """The message of a key, the same each time."""
     rnd = random.Random(key)
+    if key[0] == 'b':
+        # takes the server some slices of time to put into a mailbox
+        body = ('%060x\r\nFrom x\r\n' % rnd.getrandbits(240)) * (6 << 20 >> 6)
+        return ('Subject: big\r\nX-Key: %s\r\n\r\n%send of %s\r\n' % (key, body, key)).encode()
     size = rnd.choice((0, 100, 2000, 2000, 9000, 60000, 300000 if rnd.random() < 0.5 else 500))
     lines = []
     n = 0
@@ -29,10 +33,16 @@ class Load:
     def __init__(self, server):
         self.s = server
         self.lock = threading.Lock()
-        self.state = {}             # (key, user) -> must, maybe, gone
+        self.sent_to = set()        # (key, user)
+        self.ack = set()            # (key, user): acknowledged
+        self.dele = {}              # (key, user) -> 'maybe' (QUIT is under way), 'gone' (confirmed)
         self.stop = False
         self.sent = self.acked = self.deleted = self.added = 0
         self.errors = []
+        self.outside = threading.Lock()     # held while another program writes
+
+    def state(self, k):
+        return self.dele.get(k) or ('must' if k in self.ack else 'maybe')
 
     def sender(self, who, rnd):
         n = 0
@@ -67,15 +77,14 @@ class Load:
         assert r.code == 354, r
         with self.lock:
             self.sent += 1
-            for t in to:
-                self.state[key, t] = 'maybe'
+            self.sent_to |= {(key, t) for t in to}
         c.send(data)
         r = c.reply()
         assert r.code == 250, r
         with self.lock:
             self.acked += 1
-            for t in to:
-                self.state[key, t] = 'must'
+            # it may even be deleted already
+            self.ack |= {(key, t) for t in to}
 
     def deleter(self, user, rnd):
         while not self.stop:
@@ -96,13 +105,14 @@ class Load:
                     if rnd.random() < 0.2:
                         continue
                     with self.lock:
-                        before = {k: self.state.get((k, user)) for k in ids}
-                        for k in ids:
-                            self.state[k, user] = 'maybe'
+                        self.dele.update({(k, user): 'maybe' for k in ids})
                     r = p.cmd('QUIT')
                     with self.lock:
                         for k in ids:
-                            self.state[k, user] = 'gone' if r.startswith('+OK') else before[k]
+                            if r.startswith('+OK'):
+                                self.dele[k, user] = 'gone'
+                            else:
+                                del self.dele[k, user]
                     self.deleted += len(ids)
                 time.sleep(rnd.random() * 0.05)
             except (OSError, Closed):
@@ -119,7 +129,9 @@ class Load:
         n = 0
         while not self.stop:
             time.sleep(rnd.random() * 0.05)
-            with contextlib.suppress(FileNotFoundError, BlockingIOError), open(path, 'r+b') as f:
+            with self.outside, contextlib.suppress(FileNotFoundError, BlockingIOError), open(path, 'r+b') as f:
+                if self.stop:
+                    break
                 fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(f.fileno()).st_ino != os.stat(path).st_ino:
                     continue
@@ -133,7 +145,8 @@ class Load:
                         re.sub(rb'(?m)^(>*From )', rb'>\1', text(key).replace(b'\r\n', b'\n')) + b'\n')
                 f.flush()
                 with self.lock:
-                    self.state[key, user] = 'must'
+                    self.sent_to.add((key, user))
+                    self.ack.add((key, user))
                     self.added += 1
 
     def judge(self):
@@ -141,13 +154,12 @@ class Load:
         for u in USERS:
             mbox_valid(self.s.mbox(u))
             got = {}
-            uids = set()
+            uids = {}
             wait_for('the mailbox to be free', lambda: self.free(u))
             with self.s.login(u, port=110) as p:
                 n, octets = p.stat()
                 sizes = dict(p.list())
                 us = p.uidl()
-                assert len(set(us)) == n, 'the same unique-id twice'
                 p.send(b''.join(b'RETR %d\r\n' % (i + 1) for i in range(n)))
                 for i in range(n):
                     x = p.line()
@@ -158,23 +170,25 @@ class Load:
                     assert m, 'torn: %r' % raw[:400]
                     key = m.group(1).decode()
                     assert key not in got, '%s is there twice for %s' % (key, u)
+                    assert us[i] not in uids, '%s of %s has the unique-id of %s: %s' % (key, u, uids[us[i]], us[i])
+                    uids[us[i]] = key
                     same(raw if key[0] == 'f' else split_trace(raw)[1], text(key), 'torn: ' + key)
                     got[key] = raw
                 p.ok('QUIT')
             file = mbox_read(self.s.path('mail', u)) if os.path.exists(self.s.path('mail', u)) else []
             assert [x.replace(b'\n', b'\r\n') for x in file] == list(got.values()), 'the file and POP3 differ'
-            for (key, who), st in list(self.state.items()):
-                if who != u:
-                    continue
-                if st == 'must':
-                    assert key in got, 'LOST: %s of %s was acknowledged' % (key, u)
-                elif st == 'gone':
-                    assert key not in got, 'BACK: %s of %s was deleted' % (key, u)
-                    del self.state[key, who]
+            for k in [k for k in self.sent_to if k[1] == u]:
+                st, there = self.state(k), k[0] in got
+                assert st != 'must' or there, 'LOST: %s of %s was acknowledged' % k
+                assert st != 'gone' or not there, 'BACK: %s of %s was deleted' % k
+                # now it is known
+                self.dele.pop(k, None)
+                if there:
+                    self.ack.add(k)
                 else:
-                    self.state[key, who] = 'must' if key in got else 'gone'
+                    self.dele[k] = 'gone'
             for key in got:
-                assert (key, u) in self.state, '%s was never sent to %s' % (key, u)
+                assert (key, u) in self.sent_to, '%s was never sent to %s' % (key, u)
 
     def free(self, user):
         try:
@@ -202,8 +216,17 @@ def killed_under_load():
             t.start()
         # what follows a second after the first mail: a checkpoint
         time.sleep(rnd.choice((rnd.random() * 0.3, rnd.random() * 1.5, 0.9 + rnd.random() * 0.3)))
-        s.kill()
-        load.stop = True
+        if i % 2:
+            # in the middle of a large letter's way into its mailboxes
+            with s.smtp() as c:
+                c.ehlo()
+                key = 'b%d' % i
+                load.send(c, key, rnd.sample(USERS, rnd.choice((1, 2))), stuff(text(key)), 'peer@remote.test')
+            time.sleep(rnd.random() * 0.06)
+        # the other program does not write to a mailbox that was torn a moment ago
+        with load.outside:
+            s.kill()
+            load.stop = True
         for t in ts:
             t.join(20 * SLOW)
             assert not t.is_alive()
@@ -222,7 +245,9 @@ def killed_under_load():
         if i % 5 == 4:
             for u in USERS:
                 s.clear(u)
-            load.state.clear()
+            load.sent_to.clear()
+            load.ack.clear()
+            load.dele.clear()
     s.stop()
     assert load.acked > ROUNDS * 5 and load.deleted > 0, (load.acked, load.deleted)
     return '%d sent, %d acknowledged, %d deleted, %d added by another program' % (load.sent, load.acked, load.deleted, load.added)
