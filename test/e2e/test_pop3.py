@@ -620,6 +620,44 @@ def a_restart_while_a_mailbox_is_locked():
 
 
 @test
+def quit_in_the_same_moment_as_letters_come():
+    """Both in one turn of the loop: the deletion syncs and resets the journal, in which the letters were just put."""
+    s = shared('open')
+    for kind in ('locked', 'killed'):
+        fill(s, 2, 'alice')
+        s.clear('bob')
+        s.deliver(message('before'), 'bob@localhost')
+        cs = [s.smtp() for _ in range(3)]
+        ms = [message('same moment %d' % i) for i in range(3)]
+        for c, m in zip(cs, ms):
+            c.ehlo()
+            c.envelope('bob@localhost', 'peer@remote.test')
+            c.expect(354, 'DATA')
+            c.send(stuff(m)[:-3])
+        with s.login('alice') as p, open(s.path('mail', 'bob'), 'r+b') as f:
+            p.ok('DELE 1')
+            fcntl.lockf(f, fcntl.LOCK_EX)
+            s.signal(signal.SIGSTOP)
+            for c in cs[:2]:
+                c.send(b'.\r\n')
+            p.send('QUIT\r\n')
+            cs[2].send(b'.\r\n')
+            time.sleep(0.1)
+            s.signal(signal.SIGCONT)
+            assert p.line().startswith(b'+OK')
+            for c in cs:
+                assert c.reply().code == 250
+                c.close()
+            if kind == 'killed':
+                s.kill()
+        if kind == 'killed':
+            s.start()
+        wait_for('the letters', lambda: len(bodies(s, 'bob')) == 4, 10)
+        assert sorted(bodies(s, 'bob')[1:]) == sorted(ms)
+        assert len(bodies(s, 'alice')) == 1
+
+
+@test
 def a_program_that_had_the_old_file_open_loses_nothing():
     """It opened the mailbox, we replaced it by a new file (QUIT), then it got its lock and appended to the old one."""
     s = shared('open')
