@@ -384,6 +384,7 @@ say_goodbye(const sigset_t *sigs)
 	struct conn *c;
 	int i, left;
 
+	(void)store_commit(1);
 	stopping = 1;
 	for (i = 0; i < SESSIONS; i++) {
 		c = conn_at(i);

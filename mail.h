@@ -181,6 +181,8 @@ struct letter {
 	off_t size;			/* bytes so far */
 	off_t pushed;			/* up to here the disk was asked to write */
 	off_t journal;			/* where its record's payload is in the journal */
+	struct pen *pen;		/* what is not in the file yet; NULL: nothing */
+	int pending;			/* finished, `done` not yet told */
 	struct user_set to;		/* local accounts, each once */
 	void (*done)(struct letter *l, enum res r);
 	struct letter *next;		/* in the turn's list */
@@ -204,7 +206,7 @@ void letter_text(struct letter *l, const char *p, size_t n);
 /* The text is complete: into the journal, `done` is called at the end of the turn. */
 void letter_finish(struct letter *l);
 
-/* Forget it. Safe at any time before letter_finish and after done. */
+/* Forget it. Safe at any time; one that is finished is committed first. */
 void letter_abort(struct letter *l);
 
 /* Be the only server on the store in the present directory, or die() saying who is. */
@@ -213,8 +215,12 @@ void store_lock(void);
 /* Open the store in the present directory: make what is missing, recover. die()s. */
 void store_init(void);
 
-/* End of a turn: one sync for all letters finished in it, then mailboxes, then answers. */
-void store_commit(void);
+/*
+ * End of a turn: one sync for all finished letters, then mailboxes, then answers. Unless all is quiet it
+ * may put that off for a few turns, so that more letters share the sync: it then returns 1 and
+ * wants to be called again soon.
+ */
+int store_commit(int quiet);
 
 /* Now and then: checkpoint when due, letters that wait for a locked mailbox. Returns ms until it
  * wants to be called again. */

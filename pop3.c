@@ -203,6 +203,7 @@ make(struct conn *c, struct pop3 *s)
 {
 	enum res r = s->making == M_TEXT ? make_text(c, s) : make_list(c, s);
 
+	c->more = r == R_AGAIN;
 	if (r == R_AGAIN)
 		return;
 	s->making = M_NOTHING;

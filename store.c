@@ -45,8 +45,21 @@ struct owed {
 	struct user_set to;		/* accounts that did not get it */
 };
 
+/*
+ * What was written to a letter last stays here until it is too much or another letter wants the pen: small
+ * letters need no scratch file, and others are written in large pieces.
+ */
+struct pen {
+	struct letter *l;		/* whose it is; NULL: free */
+	size_t n;
+	char b[8192];
+};
+
+enum { PENS = 64, TURNS = 4 };	/* a letter waits so many turns for others to be synced with */
+
 struct journal journal;
 
+static struct pen pens[PENS];
 static struct owed owed[SESSIONS];
 static int nowed;
 static struct letter *batch, **batch_end = &batch;
@@ -55,7 +68,7 @@ static int64_t checkpoint_at;		/* when the next is due, 0: none */
 static int64_t heal_at;
 static char piece[1 << 15];
 
-const size_t store_memory = sizeof(owed) + sizeof(piece);
+const size_t store_memory = sizeof(owed) + sizeof(piece) + sizeof(pens);
 
 void
 store_trouble(const char *what)
@@ -113,36 +126,85 @@ scratch_path(char path[PATH_TEXT], int slot)
 	(void)snprintf(path, PATH_TEXT, "spool/tmp/%d", slot);
 }
 
-static void
-append(struct letter *l, const void *p, size_t n)
+/* Into the file with what the pen holds: 0, or -1 and the letter is bad. */
+static int
+spill(struct letter *l)
 {
-	if (l->bad || !n)
-		return;
-	if (fs_write(l->fd, p, n, l->size) < 0) {
+	char path[PATH_TEXT];
+
+	if (l->bad || !l->pen || !l->pen->n)
+		return l->bad ? -1 : 0;
+	if (l->fd < 0) {
+		scratch_path(path, l->slot);
+		l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	}
+	if (l->fd < 0 || fs_write(l->fd, l->pen->b, l->pen->n, l->size - (off_t)l->pen->n) < 0) {
 		l->bad = R_TEMP;
 		l->full = errno == ENOSPC || errno == EDQUOT;
 		store_trouble("scratch");
-		return;
+		return -1;
 	}
-	l->size += (off_t)n;
+	l->pen->n = 0;
+	return 0;
+}
+
+static void
+drop_pen(struct letter *l)
+{
+	if (l->pen)
+		l->pen->l = NULL;
+	l->pen = NULL;
+}
+
+/* A pen for a letter: another one must finish with its own when there are too many. */
+static void
+take_pen(struct letter *l)
+{
+	static int next;
+	struct pen *p = &pens[next];
+
+	next = (next + 1) % PENS;
+	if (p->l) {
+		(void)spill(p->l);	/* it knows of the trouble */
+		drop_pen(p->l);
+	}
+	p->l = l;
+	p->n = 0;
+	l->pen = p;
+}
+
+static void
+append(struct letter *l, const char *p, size_t n)
+{
+	size_t k;
+
+	if (!l->pen)
+		take_pen(l);
+	while (n && !l->bad) {
+		k = sizeof(l->pen->b) - l->pen->n;
+		if (!k) {
+			(void)spill(l);		/* it notes the trouble */
+			continue;
+		}
+		k = k < n ? k : n;
+		memcpy(l->pen->b + l->pen->n, p, k);
+		l->pen->n += k;
+		l->size += (off_t)k;
+		p += k;
+		n -= k;
+	}
 }
 
 enum res
 letter_begin(struct letter *l, int slot, const char *sender, size_t n)
 {
-	char line[ADDR_TEXT + 8], path[PATH_TEXT];
+	char line[ADDR_TEXT + 8];
 	int len;
 
 	memset(l, 0, sizeof(*l));
 	new_id(l->id);
 	l->slot = slot;
-	scratch_path(path, slot);
-	l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (l->fd < 0) {
-		l->full = errno == ENOSPC || errno == EDQUOT;
-		store_trouble("scratch");
-		return R_TEMP;
-	}
+	l->fd = -1;
 	len = snprintf(line, sizeof(line), "F<%.*s>\n", (int)n, sender);
 	append(l, line, (size_t)len);
 	return l->bad;
@@ -191,6 +253,9 @@ letter_text(struct letter *l, const char *p, size_t n)
 void
 letter_abort(struct letter *l)
 {
+	if (l->pending)
+		(void)store_commit(1);
+	drop_pen(l);
 	if (l->fd >= 0)
 		(void)close(l->fd);	/* nothing that counts is in it */
 	l->fd = -1;
@@ -198,16 +263,17 @@ letter_abort(struct letter *l)
 
 /* ---- into the journal ---- */
 
+/* A letter as it is in the journal. */
 static struct mail
-scratch(const struct letter *l)
+journaled(const struct letter *l)
 {
 	struct mail m;
 
 	memcpy(m.id, l->id, sizeof(m.id));
-	m.fd = l->fd;
-	m.at = 0;
-	m.text = l->text;
-	m.end = l->size;
+	m.fd = journal.fd;
+	m.at = l->journal;
+	m.text = l->journal + l->text;
+	m.end = l->journal + l->size;
 	return m;
 }
 
@@ -230,15 +296,15 @@ store_note(int user)
 static int
 copy_in(const struct letter *l)
 {
-	off_t at;
-	size_t n;
+	size_t held = l->pen ? l->pen->n : 0, n;
+	off_t at, end = l->size - (off_t)held;
 
-	for (at = 0; at < l->size; at += (off_t)n) {
-		n = l->size - at < (off_t)sizeof(piece) ? (size_t)(l->size - at) : sizeof(piece);
+	for (at = 0; at < end; at += (off_t)n) {
+		n = end - at < (off_t)sizeof(piece) ? (size_t)(end - at) : sizeof(piece);
 		if (fs_read(l->fd, piece, n, at) < 0 || journal_add(&journal, piece, n) < 0)
 			return -1;
 	}
-	return 0;
+	return held ? journal_add(&journal, l->pen->b, held) : 0;
 }
 
 static int
@@ -271,10 +337,12 @@ letter_finish(struct letter *l)
 
 	if (!l->text)
 		letter_text(l, "", 0);
+	if (large(l))
+		(void)spill(l);		/* it notes the trouble */
 	if (l->bad == R_OK && !large(l)) {
 		if (!journal_fits(&journal, (uint64_t)l->size + NOTES) ||
 		    box_dirty() + 8 > BOXES) {
-			store_commit();
+			(void)store_commit(1);
 			(void)store_checkpoint();	/* if it fails put_letter() will */
 		}
 		if (broken || put_letter(l) < 0) {
@@ -284,6 +352,7 @@ letter_finish(struct letter *l)
 		}
 	}
 	l->next = NULL;
+	l->pending = 1;
 	*batch_end = l;
 	batch_end = &l->next;
 }
@@ -315,7 +384,7 @@ store_append(const struct mail *m, int user)
 static void
 deliver(struct letter *l)
 {
-	struct mail m = scratch(l);
+	struct mail m = journaled(l);
 	struct user_set late;
 	char to[400] = "";
 	size_t n = 0;
@@ -339,10 +408,6 @@ deliver(struct letter *l)
 		log_event(l->id, "delivered to=%s", to);
 	if (!some)
 		return;
-	m.fd = journal.fd;
-	m.at = l->journal;
-	m.text += l->journal;
-	m.end += l->journal;
 	owe(&m, &late);
 	log_event(l->id, "deferred reason=\"mailbox locked or in trouble\"");
 }
@@ -375,14 +440,18 @@ commit_large(struct letter *l)
 	queue_kick();
 }
 
-void
-store_commit(void)
+int
+store_commit(int quiet)
 {
+	static int turns;
 	struct letter *l, *next;
 	int synced;
 
 	if (!batch)
-		return;
+		return 0;
+	if (!quiet && ++turns < TURNS)
+		return 1;
+	turns = 0;
 	synced = journal_sync(&journal) == 0;
 	if (!synced)
 		store_break("journal");
@@ -397,9 +466,11 @@ store_commit(void)
 			deliver(l);
 		else if (l->bad == R_OK)
 			l->bad = R_TEMP;
+		l->pending = 0;
 		l->done(l, l->bad);
 	}
 	(void)store_settle();		/* otherwise the journal keeps them */
+	return 0;
 }
 
 /* ---- from the journal into the queue ---- */
@@ -504,7 +575,7 @@ store_settle(void)
 int
 store_checkpoint(void)
 {
-	store_commit();		/* or the records of letters that came in this turn would go with the journal */
+	(void)store_commit(1);		/* or letters that came in this turn would go with the journal */
 	if (broken)
 		return -1;
 	while (!queue_idle())
@@ -530,6 +601,7 @@ heal(void)
 {
 	int i;
 
+	(void)store_commit(1);
 	heal_at = loop_now + retry_locked;
 	for (i = 0; i < ACCOUNTS; i++)
 		if (box_used(i))

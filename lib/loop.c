@@ -326,7 +326,7 @@ plain_read(struct conn *c, void *p, size_t n)
 static ssize_t
 plain_write(struct conn *c, const void *p, size_t n)
 {
-	return send(c->fd, p, n, MSG_NOSIGNAL);
+	return send(c->fd, p, n, c->more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL);
 }
 
 static int
@@ -689,14 +689,15 @@ finish_turn(void)
 }
 
 void
-loop_turn(int max_ms, const sigset_t *sigs, void (*commit)(void))
+loop_turn(int max_ms, const sigset_t *sigs, int (*commit)(int quiet))
 {
+	static int owing;	/* commit waits for more, or for quiet */
 	struct timespec ts;
 	struct conn *c;
 	int got, i, last, n, revents, wait;
 
 	loop_clock();
-	wait = prepare(max_ms, &n);
+	wait = prepare(owing ? 0 : max_ms, &n);
 	ts.tv_sec = wait / 1000;
 	ts.tv_nsec = (long)(wait % 1000) * 1000000;
 	got = ppoll(mem.polls, (nfds_t)n, &ts, sigs);
@@ -713,6 +714,6 @@ loop_turn(int max_ms, const sigset_t *sigs, void (*commit)(void))
 	}
 	work();
 	if (commit)
-		commit();
+		owing = commit(got <= 0);
 	finish_turn();
 }

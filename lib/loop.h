@@ -92,6 +92,7 @@ struct conn {
 	int listener;			/* the program's: the row of its table it came in by */
 	int polled;			/* its place in the turn's poll array, -1: none */
 	uint32_t born;			/* turn of its birth: not looked at in that turn */
+	unsigned char more;		/* set by `drain`: more output follows in the next turn for sure */
 	unsigned char up;		/* the transport is up and start() has been called */
 	unsigned char held;		/* conn_hold() */
 	unsigned char working;		/* conn_work() */
@@ -125,8 +126,9 @@ int64_t loop_ms(void);
 /*
  * One turn: wait at most max_ms for events, serve them, run due deadlines and one slice of work,
  * call `commit` (may be NULL) when all input of the turn has been seen, then write what it left.
+ * `commit` is told whether no event had come; as long as it returns 1 the next turn does not wait.
  */
-void loop_turn(int max_ms, const sigset_t *sigs, void (*commit)(void));
+void loop_turn(int max_ms, const sigset_t *sigs, int (*commit)(int quiet));
 
 /* A new connection on a non-blocking descriptor; NULL when the pool is full (fd stays the caller's).
  * `keep` slots must stay free for others. */

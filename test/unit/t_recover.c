@@ -92,7 +92,7 @@ send_one(const char *rcpt, const char *body)
 	letter_text(&l, body, strlen(body));
 	l.done = answered;
 	letter_finish(&l);
-	store_commit();
+	(void)store_commit(1);
 }
 
 static int
