@@ -428,7 +428,7 @@ post(const char *one, const char *two, const char *text, size_t n)
 	letter_text(l, text, n);
 	l->done = post_answered;
 	letter_finish(l);
-	store_commit();
+	(void)store_commit(1);
 	return post_answer;
 }
 
