@@ -220,9 +220,15 @@ def killed_under_load():
             # in the middle of a large letter's way into its mailboxes
             with s.smtp() as c:
                 c.ehlo()
-                key = 'b%d' % i
-                load.send(c, key, rnd.sample(USERS, rnd.choice((1, 2))), stuff(text(key)), 'peer@remote.test')
-            time.sleep(rnd.random() * 0.06)
+                key, to = 'b%d' % i, rnd.sample(USERS, rnd.choice((1, 2)))
+                data = text(key)
+                paths = [s.path('mail', u) for u in to if os.path.exists(s.path('mail', u))]
+                before = [os.path.getsize(x) for x in paths]
+                load.send(c, key, to, stuff(data), 'peer@remote.test')
+            part = rnd.random() * len(data)
+            by = time.monotonic() + rnd.choice((0.02, 0.5, 0.5))
+            while time.monotonic() < by and all(os.path.getsize(x) - n < part for x, n in zip(paths, before)):
+                pass
         # the other program does not write to a mailbox that was torn a moment ago
         with load.outside:
             s.kill()

@@ -576,10 +576,10 @@ def a_mailbox_locked_by_another_program():
         fcntl.lockf(f, fcntl.LOCK_EX)
         t = time.monotonic()
         m = message('locked')
+        size = os.fstat(f.fileno()).st_size
         s.deliver(m)
         assert time.monotonic() - t < 2 * SLOW, 'the peer had to wait'
         s.deliver(message('to another'), 'bob@localhost')
-        size = os.fstat(f.fileno()).st_size
         time.sleep(0.2)
         assert os.fstat(f.fileno()).st_size == size, 'it wrote under a foreign lock'
         # the lock is looked at again and again, nobody is stalled
@@ -627,21 +627,25 @@ def quit_in_the_same_moment_as_letters_come():
         fill(s, 2, 'alice')
         s.clear('bob')
         s.deliver(message('before'), 'bob@localhost')
-        cs = [s.smtp() for _ in range(3)]
-        ms = [message('same moment %d' % i) for i in range(3)]
-        for c, m in zip(cs, ms):
+        ms = [message('same moment %d' % i) for i in range(4)]
+
+        def almost(m):
+            c = s.smtp()
             c.ehlo()
             c.envelope('bob@localhost', 'peer@remote.test')
             c.expect(354, 'DATA')
             c.send(stuff(m)[:-3])
+            return c
+        # the loop looks at older connections first
+        cs = [almost(m) for m in ms[:2]]
         with s.login('alice') as p, open(s.path('mail', 'bob'), 'r+b') as f:
+            cs += [almost(m) for m in ms[2:]]
             p.ok('DELE 1')
             fcntl.lockf(f, fcntl.LOCK_EX)
             s.signal(signal.SIGSTOP)
-            for c in cs[:2]:
+            for c in cs:
                 c.send(b'.\r\n')
             p.send('QUIT\r\n')
-            cs[2].send(b'.\r\n')
             time.sleep(0.1)
             s.signal(signal.SIGCONT)
             assert p.line().startswith(b'+OK')
@@ -652,7 +656,7 @@ def quit_in_the_same_moment_as_letters_come():
                 s.kill()
         if kind == 'killed':
             s.start()
-        wait_for('the letters', lambda: len(bodies(s, 'bob')) == 4, 10)
+        wait_for('the letters', lambda: len(bodies(s, 'bob')) == 5, 10)
         assert sorted(bodies(s, 'bob')[1:]) == sorted(ms)
         assert len(bodies(s, 'alice')) == 1
 

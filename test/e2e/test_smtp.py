@@ -283,6 +283,9 @@ def a_full_mailbox_gets_452_4_2_2():
     with s.smtp() as c:
         c.ehlo()
         c.mail(message('other'), 'alice@localhost')
+        c.expect(250, 'MAIL FROM:<a@remote.test> SIZE=150000')
+        c.expect(452, 'RCPT TO:<bob@localhost>', '4.2.2')
+        c.expect(250, 'RCPT TO:<alice@localhost>')
     assert len(s.fetch('bob')) == 2
     s.clear('bob')
     s.clear('alice')
