@@ -465,6 +465,12 @@ test_work(void)
 	turns(3);
 	CHECK_STR(trail, "e");
 	finish();
+	begin(&echo);
+	conn_work(server[0]);
+	conn_close(server[0], "x");
+	turns(3);
+	CHECK(!strchr(trail, '0'));
+	finish();
 }
 
 /* ---- what is not a stream ---- */
@@ -515,15 +521,17 @@ test_ready(void)
 
 static int commits;
 
-static void
-commit(void)
+static int
+commit(int quiet)
 {
+	(void)quiet;
 	commits++;
 	step('c');
 	if (server[0]->held) {
 		conn_put(server[0], "committed", 9);
 		conn_resume(server[0]);
 	}
+	return 0;
 }
 
 static void

@@ -36,6 +36,25 @@ come(int mode, int *n)
 	}
 }
 
+/*
+ * What has to be on the disk before what: a tail is cut off and synced; else the new file is synced
+ * before it gets the name, and the directory after.
+ */
+static void
+check_trail(const unsigned char *gone, int n)
+{
+	int first = 0;
+
+	while (first < n && !gone[first])
+		first++;
+	if (first == n)
+		CHECK_STR(trail, "");
+	else if (!memchr(gone + first, 0, (size_t)(n - first)))
+		CHECK_MSG(!strncmp(trail, "cs", 2) && !strchr(trail, 'n'), "%s", trail);
+	else
+		CHECK_MSG(strstr(trail, "sns") != NULL, "%s", trail);
+}
+
 static void
 test_delete(int which, int mode, int n)
 {
@@ -55,6 +74,8 @@ test_delete(int which, int mode, int n)
 	if (mode != M_OURS_DURING && mode != M_THEIRS_DURING)
 		come(mode, &all);
 	slow = 1000;
+	CHECK_INT(store_checkpoint(), 0);
+	trail_clear();
 	r = drop_commit(&d);
 	for (i = 0; r == DROP_AGAIN && i < 1000; i++) {
 		if (i == 1 && (mode == M_OURS_DURING || mode == M_THEIRS_DURING))
@@ -64,6 +85,8 @@ test_delete(int which, int mode, int n)
 	slow = 0;
 	CHECK_INT(r, DROP_READY);
 	CHECK_INT(access("mail/.alice.new", F_OK), -1);
+	if (mode == M_QUIET)
+		check_trail(gone, n);
 	for (i = 0; i < 3; i++) {
 		CHECK_INT(start(), DROP_READY);
 		check_messages(0, all, gone);
@@ -93,6 +116,63 @@ test_deletions(void)
 			test_delete(i, mode, 1);
 			test_delete(i, mode, 40);
 		}
+	}
+}
+
+/* ---- a crash ---- */
+
+static int
+child(int (*f)(void))
+{
+	pid_t p = fork();
+	int st;
+
+	if (p == 0)
+		_exit(f());
+	if (waitpid(p, &st, 0) != p || !WIFEXITED(st))
+		abort();
+	return WEXITSTATUS(st);
+}
+
+static int another;		/* one more letter comes before the end */
+
+/* A letter comes, is deleted, and the server ends without a word. */
+static int
+delete_and_die(void)
+{
+	drop_test_init();
+	deliver(1);
+	deliver(2);
+	deliver(3);
+	if (start() != DROP_READY || d.n != 3 || drop_mark(&d, 1) < 0)
+		return 1;
+	if (go_on(drop_commit(&d)) != DROP_READY)
+		return 2;
+	if (another)
+		deliver(4);
+	return 0;
+}
+
+static int
+look_again(void)
+{
+	drop_test_init();
+	if (start() != DROP_READY)
+		return 1;
+	if (d.n != (another ? 3 : 2) || subject(0) != 1 || subject(1) != 3)
+		return 2;
+	return another && subject(2) != 4 ? 3 : 0;
+}
+
+/* The journal does not bring back what was deleted. */
+static void
+test_crash(void)
+{
+	for (another = 0; another < 2; another++) {
+		CHECK_INT(child(delete_and_die), 0);
+		CHECK_INT(child(look_again), 0);
+		CHECK_INT(child(look_again), 0);
+		(void)unlink(path);
 	}
 }
 
@@ -189,14 +269,18 @@ test_late_append(void)
 	n = message(text, 22) - 2;	/* without a blank line behind it */
 	CHECK_INT(write(fd2, text, n), n);
 	ticks();
-	deliver(23);
+	n = message(text, 23);		/* behind that one */
+	CHECK_INT(write(fd2, text, n), n);
+	ticks();
+	deliver(24);
 	CHECK_INT(start(), DROP_READY);
-	CHECK_INT(d.n, 14);
+	CHECK_INT(d.n, 15);
 	CHECK_INT(subject(9), 19);
 	CHECK_INT(subject(10), 20);
 	CHECK_INT(subject(11), 21);
 	CHECK_INT(subject(12), 22);
 	CHECK_INT(subject(13), 23);
+	CHECK_INT(subject(14), 24);
 	drop_close(&d);
 	pass_s(200);
 	ticks();
@@ -325,6 +409,7 @@ test_prefix(void)
 int
 main(void)
 {
+	test_crash();
 	drop_test_init();
 	test_deletions();
 	test_prefix();

@@ -66,6 +66,37 @@ test_input(void)
 	finish();
 }
 
+/* One that takes a byte at a time and says nothing gets the next one without another event. */
+static void
+nibble(struct conn *c)
+{
+	conn_eat(c, 1);
+}
+
+static const struct kind nibbler = { .name = "nibbler", .input = nibble, .end = ended };
+
+static void
+test_nibbler(void)
+{
+	static char in[BUFSZ];
+	size_t n;
+
+	begin(&nibbler);
+	CHECK_INT(send(client[0], in, BUFSZ, 0), BUFSZ);
+	turns(1);
+	for (n = 0; n < BUFSZ && slept(5000) < 4000; n++)
+		;
+	CHECK(!gone());
+	CHECK(!server[0]->in);
+	finish();
+}
+
+static void
+resume(void)
+{
+	conn_resume(server[0]);
+}
+
 /* A connection that was left with input in its buffer is looked at without another event. */
 static void
 test_hold(void)
@@ -81,6 +112,18 @@ test_hold(void)
 	conn_limit(server[0], 0, 0);
 	conn_resume(server[0]);
 	CHECK_HEAR(4, "[b][c][d]");
+	finish();
+	/* silence counts from its end */
+	begin(&polite);
+	conn_limit(server[0], 5000, 0);
+	say("hold\n");
+	CHECK_HEAR(3, "[hold]");
+	ahead += 10;
+	loop_turn(0, NULL, resume);
+	CHECK_HEAR(3, "");
+	CHECK(!server[0]->expired);
+	ahead += 6;
+	CHECK_HEAR(3, "late");
 	finish();
 	/* the client has said all and closed its side: it gets its answers all the same */
 	begin(&echo);
@@ -109,6 +152,14 @@ test_delay(void)
 	CHECK_HEAR(5, "");
 	ahead += 2;
 	CHECK_HEAR(5, "late");
+	finish();
+	begin(&polite);
+	conn_limit(server[0], 1000, 0);		/* less than the delay */
+	say("delay\n");
+	turns(3);
+	ahead += 4;
+	CHECK_HEAR(5, "[delay]");
+	CHECK(!server[0]->expired);
 	finish();
 }
 
@@ -268,6 +319,7 @@ main(void)
 {
 	loop_test_init();
 	test_input();
+	test_nibbler();
 	test_hold();
 	test_delay();
 	test_idle();

@@ -425,12 +425,17 @@ child(int (*f)(int), int arg)
 	return WEXITSTATUS(st);
 }
 
-/* A server that ends without a word after so many slices of work. */
+enum { LIVES = 60 };
+
+/*
+ * A server that ends without a word after so many slices of work, or (more) after a checkpoint
+ * too.
+ */
 static int
-short_life(int slices)
+short_life(int arg)
 {
 	struct other o;
-	int i;
+	int i, slices = arg % LIVES;
 
 	store_here();
 	other_lock(&o, "mail/alice");
@@ -444,7 +449,7 @@ short_life(int slices)
 			pass_s(6);
 		(void)store_tick();
 	}
-	return 0;
+	return arg >= LIVES && store_checkpoint() < 0;
 }
 
 static int
@@ -463,7 +468,7 @@ test_restarts(void)
 {
 	int slices;
 
-	for (slices = 0; slices < 60; slices++) {
+	for (slices = 0; slices < 2 * LIVES; slices++) {
 		if (system("rm -rf mail spool tls && mkdir mail && : >mail/alice") != 0)
 			abort();
 		CHECK_INT(child(short_life, slices), 0);

@@ -36,6 +36,7 @@ test_starttls(void)
 
 	start_client("2001:db8::1");
 	say("EHLO before.example\r\n");
+	say("MAIL FROM:<x@far.example>\r\nRSET\r\nMAIL FROM:<x@far.example>\r\nHELO x\r\n");
 	say("MAIL FROM:<x@far.example>\r\nRCPT TO:<bob@localhost>\r\n");
 	say("STARTTLS\r\n");
 	CHECK_STR(said, "220 2.0.0 Go ahead\r\n");
@@ -298,6 +299,34 @@ test_faults(int what, int stay, int err)
 	CHECK_MSG(at > 3 && at < 1000, "%d calls can fail", at - 1);
 }
 
+/* Space is another kind of trouble than errors: other servers treat them differently. */
+static void
+test_codes(void)
+{
+	static const struct {
+		int what, err;
+		const char *reply;
+	} t[] = {
+		{ F_WRITE, ENOSPC, "452 4.3.1 Not enough disk space, try again later\r\n" },
+		{ F_WRITE, EDQUOT, "452 4.3.1 Not enough disk space, try again later\r\n" },
+		{ F_WRITE, EIO, "451 4.3.0 Disk trouble, try again later\r\n" },
+		{ F_SYNC, EIO, "451 4.3.0 Disk trouble, try again later\r\n" },
+	};
+	size_t i;
+
+	for (i = 0; i < LEN(t); i++) {
+		start_client("192.0.2.1");
+		say(START TXN);
+		fault_set(t[i].what, 1, 1, t[i].err);
+		say("text\r\n.\r\n");
+		CHECK_STR(said, t[i].reply);
+		fault_clear();
+		end_client();
+		heal();
+		CHECK_INT(take_boxes(said, sizeof(said)), 0);
+	}
+}
+
 static void
 test_room(void)
 {
@@ -324,6 +353,7 @@ main(void)
 	test_hang_up();
 	test_deaf();
 	test_room();
+	test_codes();
 	test_faults(F_ANY, 0, EIO);
 	test_faults(F_WRITE, 1, ENOSPC);
 	test_faults(F_SYNC, 1, EIO);

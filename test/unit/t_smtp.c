@@ -167,6 +167,13 @@ static const struct script {
 	    HI FEATURES("", AUTH) "454 4.7.0 Accounts cannot be read now\r\n"
 	    "535 5.7.8 Wrong name or password\r\n535 5.7.8 Wrong name or password\r\n"
 	    "530 5.7.0 Authentication required\r\n" },
+	{ SUBMIT_WRAP, BYTES("HELO c.example\r\nAUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"
+	    "MAIL FROM:<alice@localhost>\r\nRCPT TO:<bob@localhost>\r\nDATA\r\n"
+	    "Date: x\r\nMessage-ID: y\r\n\r\n.\r\n"),
+	    HI HOST "235 2.7.0 Welcome\r\n" FROM TO GO QUEUED(1) BOB
+	    HEAD("alice@localhost", "alice@localhost", "bob@localhost")
+	    TRACE("SMTP", 1, "\t(TLSv1.2 TLS_SUITE)\n", "for <bob@localhost>")
+	    "Date: x\nMessage-ID: y\n\n\n" },
 	/* submission: header fields are added; with whose name */
 	{ SUBMIT_WRAP, BYTES(START "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"
 	    "MAIL FROM:<alice@localhost>\r\n"
@@ -417,6 +424,10 @@ test_size(void)
 	}
 	talk(BYTES("HELO c.example\r\nMAIL FROM:<> SIZE=500\r\nRSET\r\nMAIL FROM:<> SIZE=501\r\n"));
 	CHECK_SAID(HI HOST FROM OK "552 5.3.4 Message too large\r\n");
+	/* what was declared does not count */
+	talk(BYTES("HELO c.example\r\nMAIL FROM:<> SIZE=500\r\nRCPT TO:<alice@localhost>\r\n"
+	    "DATA\r\nthe text\r\n.\r\n"));
+	CHECK(told(GO QUEUED(1)));
 	message_max = 50 << 20;
 }
 
@@ -426,7 +437,8 @@ test_large(void)
 	size_t at, i;
 
 	nbig = 0;
-	add(START "MAIL FROM:<>\r\nRCPT TO:<team@localhost>\r\nDATA\r\n");
+	add(START "MAIL FROM:<>\r\nRCPT TO:<team@localhost>\r\n"
+	    "RCPT TO:<alice@localhost>\r\nDATA\r\n");
 	at = nbig;
 	for (i = 0; i < 600; i++)
 		add("From here it is a line of a letter that is not small\r\n");
