@@ -96,12 +96,12 @@ struct user_set {
 };
 int user_in(const struct user_set *s, int slot);
 
-enum where { W_LOCAL, W_UNKNOWN, W_REMOTE };
+enum where { W_LOCAL, W_UNKNOWN, W_REMOTE, W_LATER };
 
 /*
  * Where does a recipient live? W_LOCAL: `to` holds the accounts it reaches (aliases, subaddresses,
- * catch-all, postmaster). W_UNKNOWN: one of our domains, but nobody. W_REMOTE: not ours. Calls
- * user_load().
+ * catch-all, postmaster). W_UNKNOWN: one of our domains, but nobody. W_REMOTE: not ours.
+ * W_LATER: as W_UNKNOWN, but the accounts cannot be read now. Calls user_load().
  */
 enum where user_resolve(struct user_set *to, const struct addr *a);
 

@@ -344,6 +344,8 @@ rcpt_error(struct smtp *s, const struct addr *a, struct user_set *to)
 		return "550 5.1.1 No such user here";
 	case W_REMOTE:
 		return "550 5.7.1 Relaying denied";
+	case W_LATER:
+		return "451 4.3.0 Accounts cannot be read now";
 	}
 	if (over_quota(to, s->size))
 		return "452 4.2.2 Mailbox full";

@@ -512,8 +512,10 @@ user_resolve(struct user_set *to, const struct addr *a)
 {
 	char low[ADDR_LOCAL + 1];
 	struct part local, domain = { a->domain, a->ndomain };
+	enum where w;
+	int fresh;
 
-	(void)user_load();	/* trouble is logged, and the accounts known so far stay */
+	fresh = user_load() == 0;	/* trouble is logged, and the accounts known so far stay */
 	memset(to, 0, sizeof(*to));
 	if (a->literal)
 		return W_REMOTE;
@@ -523,7 +525,8 @@ user_resolve(struct user_set *to, const struct addr *a)
 	local.n = addr_local(low, a);
 	if (!a->ndomain && !is_postmaster(&local))
 		return W_UNKNOWN;
-	return resolve_own(to, &local, &domain);
+	w = resolve_own(to, &local, &domain);
+	return w == W_UNKNOWN && !fresh ? W_LATER : w;
 }
 
 int

@@ -217,6 +217,8 @@ resolved(const char *mailbox)
 		return "remote";
 	case W_UNKNOWN:
 		return "unknown";
+	case W_LATER:
+		return "later";
 	case W_LOCAL:
 		break;
 	}
@@ -286,6 +288,13 @@ resolving(void)
 			want = "local alice carol";
 		CHECK_MSG(!strcmp(got, want), "%s: got %s, want %s", t[i].mailbox, got, want);
 	}
+	/* a file that cannot be read: who is known stays known, the others may exist by now */
+	CHECK(rename("users", "users.kept") == 0 && mkdir("users", 0700) == 0);
+	CHECK_STR(resolved("alice@example.org"), "local alice");
+	CHECK_STR(resolved("nobody@example.org"), "later");
+	CHECK_STR(resolved("nobody@elsewhere.example"), "remote");
+	CHECK(rmdir("users") == 0 && rename("users.kept", "users") == 0);
+	CHECK_STR(resolved("nobody@example.org"), "unknown");
 	put("");	/* seen without being told */
 	CHECK_STR(resolved("postmaster@example.org"), "unknown");
 	CHECK_STR(resolved("alice@example.org"), "unknown");
