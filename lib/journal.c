@@ -151,7 +151,7 @@ journal_open(struct journal *j, const char *dir, const char *path, off_t size)
 {
 	struct record r;
 	off_t at = 0;
-	int made = 0;
+	int e, made = 0;
 
 	memset(j, 0, sizeof(*j));
 	size = FIRST + (size + 4095) / 4096 * 4096;
@@ -171,8 +171,12 @@ journal_open(struct journal *j, const char *dir, const char *path, off_t size)
 		}
 	}
 	if (j->fd < 0) {
-		if (create(j, dir, path, size) < 0)
+		if (create(j, dir, path, size) < 0) {
+			e = errno;
+			journal_close(j);
+			errno = e;
 			return -1;
+		}
 		j->size = size;
 	}
 	j->end = j->size;	/* journal_next() stops there */
