@@ -351,6 +351,7 @@ letter_finish(struct letter *l)
 			store_trouble("journal");
 		}
 	}
+	drop_pen(l);		/* it is written: nobody who wants the pen may spill it once more */
 	l->next = NULL;
 	l->pending = 1;
 	*batch_end = l;
@@ -602,6 +603,8 @@ heal(void)
 	int i;
 
 	(void)store_commit(1);
+	while (!queue_idle())
+		(void)queue_tick(0);	/* nobody else would go on with that append, and it is in use */
 	heal_at = loop_now + retry_locked;
 	for (i = 0; i < ACCOUNTS; i++)
 		if (box_used(i))
