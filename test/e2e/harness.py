@@ -1,7 +1,8 @@
 # See LICENSE file for copyright and licence details.
 """Runs the real server on a store of its own and talks to it over raw sockets.
 
-A test file imports this, marks functions with @test and ends with main(), which runs them, stops the servers,
+A test file imports this, marks functions with @test and ends with main(), which runs them, stops
+the servers,
 looks at how they ended and prints "N passed, N failed, N skipped" as its last line.
 
 Environment: MAILD_CC, MAILD_CFLAGS, MAILD_LDFLAGS  how to build (default: as the Makefile does)
@@ -49,7 +50,8 @@ class Skip(Exception):
 
 # Other settings, by textual substitution in config.h: (pattern, replacement), each must match.
 def setting(name, value):
-    return (r'(?m)(\b%s(?:\[\])?\s*=\s*)[^,;]+?(?=[,;}]|\s*/\*|\n)' % re.escape(name), r'\g<1>%s' % value)
+    return (r'(?m)(\b%s(?:\[\])?\s*=\s*)[^,;]+?(?=[,;}]|\s*/\*|\n)' % re.escape(name), r'\g<1>%s' %
+            value)
 
 
 def setting_text(name, value):
@@ -86,7 +88,8 @@ VARIANTS = {
               setting('TLS_SESSIONS', '4'),
               setting('smtp_idle', '2000'), setting('smtp_data_idle', '1500'),
               setting('smtp_data_total', '4000'), setting('pop3_idle', '2000'),
-              setting('tls_handshake', '1500'), setting('session_total', '8000'), setting('disk_reserve', '1 << 20'),
+              setting('tls_handshake', '1500'), setting('session_total', '8000'),
+              setting('disk_reserve', '1 << 20'),
               (r"(subaddress = )'\+'", r"\1'-'"), setting('send_as_anyone', '1'),
               setting('journal_size', '1 << 20')],
     # no margin on the disk: the server runs into it
@@ -94,7 +97,8 @@ VARIANTS = {
                  setting('journal_size', '1 << 20'), CLEAR],
     # settings that cannot be
     'loop': [DOMAINS, (r'(?s)(aliases\[\] = \{\n).*?(\n\};)',
-                       r'\1\t{ "one", "two" },\n\t{ "two", "three alice" },\n\t{ "three", "one" },\2')],
+                       r'\1\t{ "one", "two" },\n\t{ "two", "three alice" },\n\t{ "three", "one" '
+                       r'},\2')],
 }
 
 
@@ -124,8 +128,10 @@ def build(variant, extra_env=None):
     h = sources()
     h.update(config.encode() + repr(extra_env).encode())
     os.makedirs(OUT, exist_ok=True)
-    flags = [(k, os.environ[k2]) for k, k2 in (('CC', 'MAILD_CC'), ('CFLAGS', 'MAILD_CFLAGS'), ('LDFLAGS', 'MAILD_LDFLAGS'),
-                                                ('BEARSSL', 'BEARSSL')) if os.environ.get(k2) or k2 == 'MAILD_LDFLAGS' and k2 in os.environ]
+    flags = [(k, os.environ[k2]) for k, k2 in (('CC', 'MAILD_CC'), ('CFLAGS', 'MAILD_CFLAGS'),
+                                               ('LDFLAGS', 'MAILD_LDFLAGS'),
+                                                ('BEARSSL', 'BEARSSL')) if os.environ.get(k2) or
+             k2 == 'MAILD_LDFLAGS' and k2 in os.environ]
     kind = hashlib.sha256(repr((flags, extra_env)).encode()).hexdigest()[:8]
     name = os.path.join(OUT, 'maild-%s-%s' % (variant, kind))
     with open(name + '.lock', 'w') as lock:
@@ -138,7 +144,8 @@ def build(variant, extra_env=None):
         if not os.path.exists(name + '.h') or open(name + '.h').read() != config:
             with open(name + '.h', 'w') as f:
                 f.write(config)
-        cmd = ['make', '-s', 'OUT=' + name + '.o', 'BIN=' + name + '.new', 'CONFIG=' + name + '.h', name + '.new']
+        cmd = ['make', '-s', 'OUT=' + name + '.o', 'BIN=' + name + '.new', 'CONFIG=' + name + '.h',
+               name + '.new']
         cmd += ['%s=%s' % kv for kv in flags]
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name + '.new')
@@ -153,13 +160,26 @@ def build(variant, extra_env=None):
     return name
 
 
+def make(*args):
+    """make in the tree itself, as the Makefile has it; what it says."""
+    cmd = ['make', '-s'] + ['%s=%s' % (k, os.environ[e]) for k, e in
+                            (('CC', 'MAILD_CC'), ('BEARSSL', 'BEARSSL')) if os.environ.get(e)]
+    env = {k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')}
+    r = subprocess.run(cmd + list(args), cwd=TOP, env=env, capture_output=True, text=True,
+                       timeout=300)
+    if r.returncode:
+        raise RuntimeError('make %s: %s' % (' '.join(args), r.stderr))
+    return r.stdout
+
+
 # ---- servers ----
 
 SCRATCH = tempfile.mkdtemp(prefix='maild-test.')
 os.chmod(SCRATCH, 0o755)
 SERVERS = []
-SAN_REPORT = re.compile(r'ERROR: AddressSanitizer|runtime error:|ERROR: LeakSanitizer|SUMMARY: \w+Sanitizer')
-SAN_ENV = {'ASAN_OPTIONS': 'detect_leaks=0:abort_on_error=1:symbolize=0:detect_stack_use_after_return=0',
+SAN_REPORT = re.compile(r'ERROR: AddressSanitizer|runtime error:|ERROR: LeakSanitizer|SUMMARY: '
+                        r'\w+Sanitizer')
+SAN_ENV = {'ASAN_OPTIONS': 'detect_leaks=0:abort_on_error=1:symbolize=0',
            'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1:symbolize=0'}
 
 
@@ -209,8 +229,10 @@ class Server:
 
     def spawn(self):
         with open(self.logname, 'a') as log:
-            self.proc = subprocess.Popen(self.prefix + [self.bin, '-d', self.store, '-p', str(self.n)],
-                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+            self.proc = subprocess.Popen(self.prefix + [self.bin, '-d', self.store, '-p',
+                                                        str(self.n)],
+                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                         env=self.env)
 
     def start(self, timeout=30, tries=4):
         """Wait until it greets; another N if somebody took the ports."""
@@ -230,10 +252,12 @@ class Server:
                 time.sleep(0.02)
             if self.proc.poll() is None:
                 self.kill()
-                raise RuntimeError('no greeting within %d s; log:\n%s' % (timeout * SLOW, self.log()[mark:]))
+                raise RuntimeError('no greeting within %d s; log:\n%s' %
+                                   (timeout * SLOW, self.log()[mark:]))
             if not re.search(r'(?i)in use', self.log()[mark:]):
                 break
-        raise RuntimeError('server ended with %s; log:\n%s' % (self.proc.returncode, self.log()[mark:]))
+        raise RuntimeError('server ended with %s; log:\n%s' %
+                           (self.proc.returncode, self.log()[mark:]))
 
     def log(self):
         with open(self.logname, errors='replace') as f:
@@ -281,7 +305,8 @@ class Server:
         return self.start()
 
     def command(self, *args, stdin='', **kw):
-        return subprocess.run([self.bin] + [args[0], '-d', self.store] + list(args[1:]), input=stdin,
+        return subprocess.run([self.bin] + [args[0], '-d', self.store] + list(args[1:]),
+                              input=stdin,
                               capture_output=True, text=True, timeout=60 * SLOW, env=self.env, **kw)
 
     def passwd(self, name, password=PW):
@@ -339,7 +364,8 @@ class Server:
             return c.mail(data, to, sender)
 
     def settled(self, timeout=20):
-        """Large letters, and those whose mailbox was locked, lie in the queue for a while after their 250."""
+        """Large letters, and those whose mailbox was locked, lie in the queue for a while after
+        their 250."""
         wait_for('an empty queue', lambda: not os.listdir(self.path('spool', 'queue')), timeout)
 
     def fetch(self, user='alice', port=None):
@@ -387,11 +413,13 @@ def context():
 class Line:
     """A socket read in lines, over TLS or not."""
 
-    def __init__(self, server, port, tls=False, source=None, host='127.0.0.1', timeout=20, greet=True,
+    def __init__(self, server, port, tls=False, source=None, host='127.0.0.1', timeout=20,
+                 greet=True,
                  rcvbuf=0):
         self.server = server
         self.buf = b''
-        self.s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_STREAM)
+        self.s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET,
+                               socket.SOCK_STREAM)
         self.s.settimeout(timeout * SLOW)
         if rcvbuf:
             self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
@@ -491,7 +519,8 @@ class Smtp(Line):
         while lines[-1][3:4] == b'-':
             lines.append(self.line())
         for x in lines:
-            assert re.match(rb'[2-5]\d\d[ -]', x) and x[:3] == lines[0][:3], 'not a reply: %r' % lines
+            assert re.match(rb'[2-5]\d\d[ -]',
+                            x) and x[:3] == lines[0][:3], 'not a reply: %r' % lines
         r = Reply(lines)
         if not plain and lines[0][:1] != b'3':
             # RFC 2034 4: every reply but the greeting and that to EHLO
@@ -570,11 +599,13 @@ class Pop(Line):
         r = self.cmd(text)
         assert r.startswith('-ERR'), '%r: %s' % (text[:80], r)
         if code:
-            assert r.startswith('-ERR [%s]' % code), '%r: wanted [%s], got %s' % (text[:80], code, r)
+            assert r.startswith('-ERR [%s]' % code), '%r: wanted [%s], got %s' % (text[:80], code,
+                    r)
         return r
 
     def multi(self):
-        """The octets of a multi-line answer, as they were sent, without the last dot; stuffing undone."""
+        """The octets of a multi-line answer, as they were sent, without the last dot; stuffing
+        undone."""
         if self.buf.startswith(b'.\r\n'):
             self.buf = self.buf[3:]
             return b''
@@ -638,7 +669,8 @@ def cut(data, how):
 
 
 def transcript(c, pieces, timeout=30):
-    """Send the pieces one by one while reading what comes; all of it, until the server closes. One thread: a TLS
+    """Send the pieces one by one while reading what comes; all of it, until the server closes. One
+    thread: a TLS
     socket of Python is not to be used by two."""
     got, again = bytearray(), (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
     pieces = list(pieces)
@@ -701,7 +733,8 @@ RECEIVED = re.compile(
     rb'Received: from (?P<helo>\S+) \((?P<info>[^()]*(?:\([^()]*\)[^()]*)*)\)\s+'
     rb'by (?P<by>\S+)(?: \((?P<comment>[^()]*)\))?\s+'
     rb'with (?P<with>[A-Z0-9]+)(?:\s+\((?P<tls>[^()]*)\))?(?:\s+tls \S+)?\s+'
-    rb'id (?P<id>[0-9A-Za-z.-]+)(?:\s+\((?P<tls2>[^()]*)\))?(?:\s+for <(?P<for>[^>]*)>)?\s*;\s+(?P<date>[^\r\n]+)\r\n')
+    rb'id (?P<id>[0-9A-Za-z.-]+)(?:\s+\((?P<tls2>[^()]*)\))?(?:\s+for <(?P<for>[^>]*)>)?'
+    rb'\s*;\s+(?P<date>[^\r\n]+)\r\n')
 
 
 def split_trace(raw):
@@ -716,14 +749,16 @@ def same(got, want, what=''):
         return
     i = next((k for k, (a, b) in enumerate(zip(got, want)) if a != b), min(len(got), len(want)))
     raise AssertionError('%s: %d octets wanted, %d came; first difference at %d: wanted %r, got %r'
-                         % (what, len(want), len(got), i, want[max(0, i - 30):i + 30], got[max(0, i - 30):i + 30]))
+                         % (what, len(want), len(got), i, want[max(0, i - 30):i + 30],
+                            got[max(0, i - 30):i + 30]))
 
 
 ADDED = re.compile(rb'(Date: [^\r\n]+\r\n)?(Message-ID: <[^\r\n]+>\r\n)?(\r\n)?')
 
 
 def without_added(rest, want):
-    """rest without the Date and Message-ID that submission adds at the end of the header, if that makes it `want`."""
+    """rest without the Date and Message-ID that submission adds at the end of the header, if that
+    makes it `want`."""
     n = len(rest) - len(want)
     i = 0
     while n > 0 and want[:i] == rest[:i]:
@@ -755,7 +790,8 @@ def mbox_valid(data):
     for m in re.finditer(rb'(?m)^From .*$', data):
         assert m.start() == 0 or data[m.start() - 2:m.start()] == b'\n\n', \
             'a From_ line without a blank line before it at %d' % m.start()
-        assert re.fullmatch(rb'From \S+ +[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}', m.group(0)), \
+        assert re.fullmatch(rb'From \S+ +[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}',
+                            m.group(0)), \
             m.group(0)
 
 
@@ -801,12 +837,14 @@ def run_one(f, counts):
         where = traceback.extract_tb(e.__traceback__)
         own = [x for x in where if os.path.basename(x.filename) != 'harness.py'] or where
         line = own[-1].lineno
-        print('FAIL  %s (line %d): %s: %s' % (name, line, type(e).__name__, str(e)[:1500] or own[-1].line), flush=True)
+        print('FAIL  %s (line %d): %s: %s' % (name, line, type(e).__name__, str(e)[:1500] or
+                                              own[-1].line), flush=True)
         if os.environ.get('MAILD_TRACE'):
             traceback.print_exc()
         return
     counts[0] += 1
-    print('ok    %-60s %5.1f s%s' % (name, time.monotonic() - t, '  ' + note if note else ''), flush=True)
+    print('ok    %-60s %5.1f s%s' % (name, time.monotonic() - t, '  ' + note if note else ''),
+          flush=True)
 
 
 def main():
@@ -819,7 +857,8 @@ def main():
                 for v, s in list(_shared.items()):
                     if not s.running():
                         counts[1] += 1
-                        print('FAIL  the server (%s) died during "%s"; log:\n%s' % (v, f.__name__, s.log()[-3000:]))
+                        print('FAIL  the server (%s) died during "%s"; log:\n%s' %
+                              (v, f.__name__, s.log()[-3000:]))
                         del _shared[v]
         run_one(servers_stop_cleanly, counts)
     finally:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # See LICENSE file for copyright and licence details.
-"""Many clients, slow clients, too many files, big mailboxes: nobody else has to wait, and memory stays bounded."""
+"""Many clients, slow clients, too many files, big mailboxes: nobody else has to wait, and memory
+stays bounded."""
 from harness import *
 
 
@@ -17,9 +18,7 @@ def raise_files(n=6000):
 
 def bound():
     """The compile-time bound of memory in bytes, as `make size` prints it."""
-    r = subprocess.run(['make', '-s', 'size'], cwd=TOP, capture_output=True, text=True, timeout=300,
-                       env={k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')})
-    m = re.search(r'(\d+) bytes of memory at most', r.stdout)
+    m = re.search(r'(\d+) bytes of memory at most', make('size'))
     return m and int(m.group(1))
 
 
@@ -43,11 +42,13 @@ def idle_and_dripping_clients():
     n_idle, n_drip = 1000, 200
     try:
         for i in range(n_idle + n_drip):
-            x = socket.create_connection(('127.0.0.1', s.port((25, 110)[i % 2] if i < n_idle else 25)), timeout=20)
+            x = socket.create_connection(('127.0.0.1', s.port((25, 110)[i % 2] if i < n_idle
+                    else 25)), timeout=20)
             (idle if i < n_idle else drip).append(x)
         for x in idle + drip:
             assert x.recv(100)[:3] in (b'220', b'+OK')
-        script = b'EHLO slow.test\r\nMAIL FROM:<a@remote.test>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\n' + b'drip\r\n' * 2000
+        script = (b'EHLO slow.test\r\nMAIL FROM:<a@remote.test>\r\nRCPT TO:<alice@localhost>\r\n'
+                  b'DATA\r\n' + b'drip\r\n' * 2000)
 
         def dripping():
             i = 0
@@ -74,13 +75,15 @@ def idle_and_dripping_clients():
     assert best < 100 * SLOW, 'the 1,201st was answered after %.0f ms' % best
     b = None if SAN else bound()
     if b:
-        assert rss * 1024 <= b + (2 << 20), 'RSS of %d KB is over the bound of %d' % (rss, b // 1024)
+        assert rss * 1024 <= b + (2 << 20), 'RSS of %d KB is over the bound of %d' % (rss,
+                b // 1024)
     if not SAN:
         assert rss < 60000, 'RSS of %d KB' % rss
     time.sleep(0.3)
     quickest(s, 1)
     s.stop()
-    return 'answered after %.1f ms at best, %.1f at worst; RSS %d KB, bound %s KB' % (best, worst, rss, b and b // 1024)
+    return 'answered after %.1f ms at best, %.1f at worst; RSS %d KB, bound %s KB' % (best, worst,
+            rss, b and b // 1024)
 
 
 @test
@@ -203,7 +206,8 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     time.sleep(.0005)
 print(worst * 1000, n)
 '''
-        self.p = subprocess.Popen([sys.executable, '-c', self.code, str(self.s.port(25))], stdin=subprocess.PIPE,
+        self.p = subprocess.Popen([sys.executable, '-c', self.code, str(self.s.port(25))],
+                                  stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True)
         assert self.p.stdout.readline() == 'ready\n'
         return self
@@ -219,7 +223,8 @@ def write_box(s, user, count, size):
     filler = (b'x' * 71 + b'\n') * (max(0, size - 200) // 72)
     with open(path, 'wb', buffering=1 << 20) as f:
         for i in range(count):
-            f.write(b'From peer@remote.test Sun Nov 22 03:03:14 2026\nSubject: nr %d\nMessage-ID: <%d@remote.test>\n\n'
+            f.write(b'From peer@remote.test Sun Nov 22 03:03:14 2026\nSubject: nr %d\nMessage-ID: '
+                    b'<%d@remote.test>\n\n'
                     b'text of %d\n%s\n' % (i, i, i, filler))
         n = f.tell()
     st = os.stat(s.path('mail'))
@@ -247,7 +252,8 @@ def a_mailbox_of_a_gigabyte_stalls_nobody():
                 opened = time.monotonic() - t
                 n, octets = p.stat()
                 assert n == count, n
-                assert s.heap() - before < 1024 or SAN, 'the heap grew by %d KB' % (s.heap() - before)
+                assert s.heap() - before < 1024 or SAN, \
+                    'the heap grew by %d KB' % (s.heap() - before)
                 p.ok('QUIT')
         tries.append(probe.worst)
         if probe.worst < 100 * SLOW:
@@ -280,10 +286,12 @@ def a_mailbox_of_a_gigabyte_stalls_nobody():
         assert p.uidl()[:-1] == us[:2] + us[3:]
         p.ok('QUIT')
     # syncs of the disk do stall; the whole of it must not
-    assert rewritten < 2 or probe2.worst < 500 * rewritten, 'another session had to wait %.0f ms while it was rewritten' % probe2.worst
+    assert rewritten < 2 or probe2.worst < 500 * rewritten, \
+        'another session had to wait %.0f ms while it was rewritten' % probe2.worst
     s.stop()
     os.unlink(s.path('mail', 'alice'))
-    return '%d MiB: opened in %.2f s, longest wait of another %.1f ms; again in %.0f ms; rewritten in %.1f s, longest wait %.1f ms' % (
+    return ('%d MiB: opened in %.2f s, longest wait of another %.1f ms; again in %.0f ms; '
+            'rewritten in %.1f s, longest wait %.1f ms') % (
         total >> 20, opened, min(tries), again * 1000, rewritten, probe2.worst)
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # See LICENSE file for copyright and licence details.
-"""What POP3 hands out is what SMTP took in, byte for byte, and the mailbox says the same to others."""
+"""What POP3 hands out is what SMTP took in, byte for byte, and the mailbox says the same to
+others."""
 from harness import *
 
 
@@ -20,37 +21,51 @@ def generated():
         'only empty lines': head + b'\r\n' * 50,
         'begins with From_': b'From x@y.test Sun Nov 22 03:03:14 2026\r\n' + head + b'text\r\n',
         'begins with >From_': b'>From x@y.test Sun Nov 22 03:03:14 2026\r\n' + head + b'text\r\n',
-        'From_ lines': head + b'From \r\n\r\nFrom x\r\nFrom x@y.test Sun Nov 22 03:03:14 2026\r\n\r\n'
-                              b'From x@y.test Sun Nov 22 03:03:14 2026\r\nSubject: inner\r\n\r\ntext\r\n',
-        '>From_ lines': head + b'>From a\r\n>>From b\r\n>>>>>From c\r\n> From d\r\n >From e\r\n>from f\r\nFrom\r\n>From\r\n'
-                               b'>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>From g\r\n>>>>>>>>>>>\r\n>>>>>Fro\r\nFrom\tx\r\n',
+        'From_ lines': head + b'From \r\n\r\nFrom x\r\nFrom x@y.test Sun Nov 22 03:03:14 2026\r\n'
+                              b'\r\n'
+                              b'From x@y.test Sun Nov 22 03:03:14 2026\r\nSubject: inner\r\n\r\n'
+                              b'text\r\n',
+        '>From_ lines': head + b'>From a\r\n>>From b\r\n>>>>>From c\r\n> From d\r\n >From e\r\n'
+                               b'>from f\r\nFrom\r\n>From\r\n'
+                               b'>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>From g\r\n>>>>>>>>>>>\r\n'
+                               b'>>>>>Fro\r\nFrom\tx\r\n',
         'a From_ line at the end': head + b'\r\nFrom x@y.test Sun Nov 22 03:03:14 2026\r\n',
-        'a long run of >': head + b'>' * 5000 + b'From x\r\n' + b'>' * 40000 + b'\r\n' + b'>' * 8191 + b'From \r\n',
+        'a long run of >': head + b'>' * 5000 + b'From x\r\n' + b'>' * 40000 + b'\r\n' +
+        b'>' * 8191 + b'From \r\n',
         'leading dots': head + b'.\r\n..\r\n...\r\n.x\r\n..x\r\n.\r\n\r\n.\r\n',
         'dots and From': head + b'.From x\r\n..From y\r\nFrom .\r\n>.From\r\n.>From z\r\n',
         'starts with a dot': b'.\r\n.first\r\n',
-        'all octets but CR and LF': head + bytes(c for c in range(256) if c not in (10, 13)) * 3 + b'\r\n',
+        'all octets but CR and LF': head + bytes(c for c in range(256) if c not in (10, 13)) * 3 +
+        b'\r\n',
         'NUL': head + b'a\0b\r\n\0\r\n\0\0.\0\r\n.\0\r\nFrom\0 x\r\n',
         '8 bit header': 'Subject: Gr\u00fc\u00dfe \u4f60\u597d\r\n\r\n\u00e9\r\n'.encode(),
         'latin-1': 'Subject: Gr\u00fc\u00dfe\r\n\r\n\u00e9\r\n'.encode('latin-1'),
         'a folded header': b'Subject: a\r\n b\r\n\tc\r\n \r\nX: y\r\n\r\nbody\r\n',
-        'fields that look like ours': b'Return-Path: <evil@remote.test>\r\nDelivered-To: evil\r\nReceived: from a by b\r\n'
-                                      b'Content-Length: 5\r\nX-UIDL: 1\r\nStatus: RO\r\nLines: 1\r\n\r\ntext\r\n',
+        'fields that look like ours': b'Return-Path: <evil@remote.test>\r\nDelivered-To: evil\r\n'
+                                      b'Received: from a by b\r\n'
+                                      b'Content-Length: 5\r\nX-UIDL: 1\r\nStatus: RO\r\nLines: '
+                                      b'1\r\n\r\ntext\r\n',
         'blanks at line ends': head + b'a \r\nb\t\r\n \r\n\t\r\nc  \r\n',
-        'from in the header': b'Subject: x\r\nFrom x@y.test Sun Nov 22 03:03:14 2026\r\n\r\nFrom y\r\n',
+        'from in the header': b'Subject: x\r\nFrom x@y.test Sun Nov 22 03:03:14 2026\r\n\r\nFrom '
+                              b'y\r\n',
     }
     for n in (78, 997, 998, 999, 1000, 1001, 4095, 4096, 5000, 8191, 8192, 8193, 65537):
         out['a line of %d octets' % n] = head + b'x' * n + b'\r\n' + b'.' * n + b'\r\nend\r\n'
     # every alignment of what needs care against buffers of 4096 and 8192
     for k in range(0, 12, 1 if not SAN else 4):
         for size in (4096, 8192, 65536):
-            out['alignment %d - %d' % (size, k)] = (head + b'y' * (size - len(head) - k) + b'\r\nFrom x\r\n.\r\n>From y\r\n\r\n' +
+            out['alignment %d - %d' % (size, k)] = (head + b'y' * (size - len(head) - k) +
+                                                    b'\r\nFrom x\r\n.\r\n>From y\r\n\r\n' +
                                                     b'z' * (size - 20 + k) + b'\r\n..\r\n')
     for i in range(10 if SAN else 40):
-        words = [b'From ', b'>', b'From', b'.', b'\r\n', b'\r\n', b'x', b'\r\n\r\n', b'\0', b' ', b'>From ', b'From x@y Sun Nov 22 03:03:14 2026']
-        out['random %d' % i] = head + crlf(b''.join(rnd.choice(words) for _ in range(rnd.randrange(1, 2000))).replace(b'\r\n', b'\n'))
+        words = [b'From ', b'>', b'From', b'.', b'\r\n', b'\r\n', b'x', b'\r\n\r\n', b'\0', b' ',
+                 b'>From ', b'From x@y Sun Nov 22 03:03:14 2026']
+        out['random %d' % i] = head + crlf(b''.join(rnd.choice(words)
+                                                    for _ in range(rnd.randrange(1,
+                                                            2000))).replace(b'\r\n', b'\n'))
     for i, size in enumerate((200000, 262143, 262144, 300000, 1 << 20)):
-        out['%d octets' % size] = head + crlf(b'\n'.join(bytes(rnd.choices(letters, k=75)) for _ in range(size // 76)))
+        out['%d octets' % size] = head + crlf(b'\n'.join(bytes(rnd.choices(letters, k=75))
+                                                         for _ in range(size // 76)))
     if not SAN:
         line = bytes(rnd.choices(letters, k=74)) + b'\r\n.'
         out['20 MB'] = head + line * (20 * 1024 * 1024 // len(line)) + b'\r\n'
@@ -118,14 +133,16 @@ def round_trip(mails, send_port, read_port, s, user='alice', trickle=False):
         m, rest = split_trace(raw)
         # large ones may come later than those behind them
         name = name_of.pop(RECEIVED.fullmatch(m.group('received')).group('id').decode())
-        assert sizes[i] == (i + 1, len(raw)), '%s: LIST says %r, RETR sends %d' % (name, sizes[i], len(raw))
+        assert sizes[i] == (i + 1, len(raw)), '%s: LIST says %r, RETR sends %d' % (name, sizes[i],
+                len(raw))
         want = mails[name]
         same(without_added(rest, want) if send_port == 465 else rest, want, name)
     # the same from the file, by another program's eyes
     box = s.mbox(user)
     mbox_valid(box)
     file = mbox_read(s.path('mail', user))
-    assert len(file) == len(got), 'the mailbox module finds %d messages of %d' % (len(file), len(got))
+    assert len(file) == len(got), 'the mailbox module finds %d messages of %d' % (len(file),
+            len(got))
     for i, (a, b) in enumerate(zip(file, got)):
         same(a.replace(b'\n', b'\r\n'), b, 'mailbox module: message %d' % i)
     return len(names)

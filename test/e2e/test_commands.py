@@ -35,18 +35,17 @@ def install_and_size():
     if SAN:
         raise Skip('not this build')
     d = tempfile.mkdtemp(dir=SCRATCH)
-    env = {k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')}
-    for cmd in (['install'], ['size'], ['uninstall']):
-        r = subprocess.run(['make', '-s', 'DESTDIR=' + d, 'PREFIX=/opt/x'] + cmd, cwd=TOP, capture_output=True, text=True, env=env)
-        assert r.returncode == 0, r.stderr
-        files = sorted(os.path.relpath(os.path.join(a, f), d) for a, _, fs in os.walk(d) for f in fs)
-        if cmd == ['install']:
+    for cmd in ('install', 'size', 'uninstall'):
+        out = make('DESTDIR=' + d, 'PREFIX=/opt/x', cmd)
+        files = sorted(os.path.relpath(os.path.join(a, f), d) for a, _, fs in os.walk(d)
+                       for f in fs)
+        if cmd == 'install':
             assert files == ['opt/x/sbin/maild', 'opt/x/share/man/man8/maild.8'], files
             r = subprocess.run([os.path.join(d, files[0]), 'help'], capture_output=True, text=True)
             assert r.returncode == 0 and 'usage' in r.stdout
-        elif cmd == ['size']:
+        elif cmd == 'size':
             for word in ('text', 'data', 'bss', 'stripped', 'memory at most'):
-                assert word in r.stdout, r.stdout
+                assert word in out, out
         else:
             assert not files, files
 
@@ -54,8 +53,10 @@ def install_and_size():
 @test
 def what_is_not_understood_is_a_usage_error():
     d = store()
-    for args in (['frobnicate'], ['-x'], ['-d'], ['-p'], ['-p', 'x', '-d', d], ['-p', '99999', '-d', d], ['passwd', '-d', d],
-                 ['userdel', '-d', d], ['-d', d, 'what'], ['passwd', '-d', d, 'a', 'b'], ['users', '-d', d, 'x']):
+    for args in (['frobnicate'], ['-x'], ['-d'], ['-p'], ['-p', 'x', '-d', d],
+                 ['-p', '99999', '-d', d], ['passwd', '-d', d],
+                 ['userdel', '-d', d], ['-d', d, 'what'], ['passwd', '-d', d, 'a', 'b'],
+                 ['users', '-d', d, 'x']):
         r = run(*args)
         assert r.returncode == 64, (args, r.returncode, r.stderr)
         assert len(r.stderr) > 5, args
@@ -65,7 +66,8 @@ def what_is_not_understood_is_a_usage_error():
 @test
 def passwd_refuses_bad_names_and_short_passwords():
     s = shared()
-    for name in ('', '../x', 'a/b', '.x', '-x', 'a b', 'x' * 33, 'a@b', 'a:b', 'a\nb', '\u00e4', 'a+b', '..', '_x', 'a\0b'[:1] + '*'):
+    for name in ('', '../x', 'a/b', '.x', '-x', 'a b', 'x' * 33, 'a@b', 'a:b', 'a\nb', '\u00e4',
+                 'a+b', '..', '_x', 'a\0b'[:1] + '*'):
         r = s.command('passwd', name, stdin=PW + '\n')
         assert 64 <= r.returncode <= 78, (name, r.returncode, r.stderr)
         assert r.stderr, name
@@ -115,7 +117,8 @@ def a_new_password_counts_at_the_next_login():
 
 
 def on_terminal(argv, answers, timeout=20):
-    """Run on a terminal of its own, type the answers when asked; (exit code, what was shown, was echo on when asked)."""
+    """Run on a terminal of its own, type the answers when asked; (exit code, what was shown, was
+    echo on when asked)."""
     pid, fd = pty.fork()
     if pid == 0:
         os.environ.update(SAN_ENV)
@@ -139,7 +142,8 @@ def on_terminal(argv, answers, timeout=20):
                 os.write(fd, answers[asked].encode() + b'\n')
                 asked += 1
                 shown += b'\n'
-        p, st = wait_for('its end', lambda: (lambda v: v if v[0] else None)(os.waitpid(pid, os.WNOHANG)), 10)
+        p, st = wait_for('its end', lambda: (lambda v: v if v[0]
+                                             else None)(os.waitpid(pid, os.WNOHANG)), 10)
     finally:
         os.close(fd)
     return os.waitstatus_to_exitcode(st), shown.decode(), echo
@@ -171,7 +175,9 @@ def passwd_gives_the_terminal_back_when_interrupted():
     if pid == 0:
         # the shell looks at the terminal after maild has been interrupted
         os.environ.update(SAN_ENV)
-        os.execv('/bin/sh', ['sh', '-c', 'trap : INT; "$0" passwd -d "$1" intr; stty -a | grep -o -- "-*echo "; sleep 5',
+        os.execv('/bin/sh', ['sh', '-c',
+                             'trap : INT; "$0" passwd -d "$1" intr; stty -a | grep -o -- "-*echo '
+                             '"; sleep 5',
                              s.bin, s.store])
     shown = b''
     by = time.monotonic() + 15 * SLOW
@@ -207,7 +213,8 @@ def users_lists_messages_and_bytes():
     assert {'alice', 'bob', 'carol'} <= set(rows), r.stdout
     numbers = [int(x) for x in rows['bob'] if x.isdigit()]
     assert numbers[0] == 3, r.stdout
-    assert numbers[1] in (octets, len(s.mbox('bob'))) or abs(numbers[1] - octets) < 500, (r.stdout, octets)
+    assert numbers[1] in (octets, len(s.mbox('bob'))) or abs(numbers[1] - octets) < 500, (r.stdout,
+            octets)
     assert [int(x) for x in rows['carol'] if x.isdigit()][:2] == [0, 0], r.stdout
     assert 'SCRAM' not in r.stdout
 
@@ -290,7 +297,8 @@ def commands_work_without_a_server():
 @test
 def many_at_once_lose_no_account():
     s = shared()
-    ps = [subprocess.Popen([s.bin, 'passwd', '-d', s.store, 'par%d' % i], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+    ps = [subprocess.Popen([s.bin, 'passwd', '-d', s.store, 'par%d' % i], stdin=subprocess.PIPE,
+                           stderr=subprocess.PIPE,
                            env=s.env) for i in range(8)]
     for p in ps:
         p.stdin.write(PW.encode() + b'\n')
@@ -312,7 +320,8 @@ def passwords_are_kept_as_verifiers_only():
             with open(os.path.join(d, f), 'rb') as x:
                 data = x.read()
             assert PW.encode() not in data, os.path.join(d, f)
-            found += len(re.findall(rb'SCRAM-SHA-256\$\d+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]{44}:[A-Za-z0-9+/=]{44}', data))
+            found += len(re.findall(rb'SCRAM-SHA-256\$\d+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/'
+                                    rb'=]{44}:[A-Za-z0-9+/=]{44}', data))
     assert found >= 3
     assert PW not in s.log()
     users = open(s.path('users')).read()
@@ -320,7 +329,8 @@ def passwords_are_kept_as_verifiers_only():
     assert len(set(salts)) == len(salts), 'the same salt twice'
     # the verifier is RFC 5803's
     m = re.search(r'(?m)^alice\W.*?SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):(\S+)', users)
-    salted = hashlib.pbkdf2_hmac('sha256', PW.encode(), base64.b64decode(m.group(2)), int(m.group(1)))
+    salted = hashlib.pbkdf2_hmac('sha256', PW.encode(), base64.b64decode(m.group(2)),
+                                 int(m.group(1)))
     import hmac
     client = hmac.digest(salted, b'Client Key', 'sha256')
     assert base64.b64decode(m.group(3)) == hashlib.sha256(client).digest()
@@ -358,17 +368,21 @@ def the_first_start_makes_all_it_needs_and_says_so():
     assert re.search(r'(?i)cert', log) and re.search(r'(?i)self-signed|made|new', log), log
     key = s.path('tls', 'key.pem')
     assert os.stat(key).st_mode & 0o077 == 0
-    out = subprocess.run(['openssl', 'x509', '-in', s.path('tls', 'cert.pem'), '-noout', '-text', '-ext', 'subjectAltName'],
+    out = subprocess.run(['openssl', 'x509', '-in', s.path('tls', 'cert.pem'), '-noout', '-text',
+                          '-ext', 'subjectAltName'],
                          capture_output=True, text=True)
     assert out.returncode == 0, out.stderr
     with s.smtp() as c:
         name = c.greeting.text.split()[0]
     assert 'DNS:' + name in out.stdout or 'IP Address' in out.stdout, out.stdout
-    assert 'ecdsa-with-SHA256' in out.stdout and ('P-256' in out.stdout or 'prime256v1' in out.stdout), out.stdout
-    r = subprocess.run(['openssl', 'verify', '-x509_strict', '-CAfile', s.path('tls', 'cert.pem'), s.path('tls', 'cert.pem')],
+    assert 'ecdsa-with-SHA256' in out.stdout and ('P-256' in out.stdout or
+                                                  'prime256v1' in out.stdout), out.stdout
+    r = subprocess.run(['openssl', 'verify', '-x509_strict', '-CAfile', s.path('tls', 'cert.pem'),
+                        s.path('tls', 'cert.pem')],
                        capture_output=True, text=True)
     assert r.returncode == 0, r.stderr + r.stdout
-    r = subprocess.run(['openssl', 'pkey', '-in', key, '-check', '-noout'], capture_output=True, text=True)
+    r = subprocess.run(['openssl', 'pkey', '-in', key, '-check', '-noout'], capture_output=True,
+                       text=True)
     assert r.returncode == 0, r.stderr
     ctx = ssl.create_default_context(cafile=s.path('tls', 'cert.pem'))
     if '.' in name or name == 'localhost':
@@ -411,7 +425,8 @@ def make_pair(kind, days=90, cn='mx.example.org'):
         if 'pkcs1' in kind:
             ssl_('rsa', '-in', key, '-traditional', '-out', key + '.2')
             os.rename(key + '.2', key)
-    ssl_('req', '-x509', '-new', '-key', key, '-subj', '/CN=' + cn, '-days', str(days), '-out', cert, '-addext',
+    ssl_('req', '-x509', '-new', '-key', key, '-subj', '/CN=' + cn, '-days', str(days), '-out',
+         cert, '-addext',
          'subjectAltName=DNS:' + cn)
     if 'crlf' in kind:
         for f in (key, cert):
@@ -439,13 +454,15 @@ def install(s, cert=None, key=None):
 def der(cert):
     with open(cert) as f:
         text = f.read()
-    return ssl.PEM_cert_to_DER_cert(text[text.index('-----BEGIN CERT'):].split('-----END')[0] + '-----END CERTIFICATE-----\n')
+    return ssl.PEM_cert_to_DER_cert(text[text.index('-----BEGIN CERT'):].split('-----END')[0] +
+                                    '-----END CERTIFICATE-----\n')
 
 
 @test
 def certificates_of_all_kinds_are_loaded_on_sighup():
     s = Server('default')
-    for kind in ('ec-pkcs8', 'ec-sec1', 'ec-sec1-params', 'ec384-pkcs8', 'rsa-pkcs1', 'rsa-pkcs8', 'ec-pkcs8-crlf'):
+    for kind in ('ec-pkcs8', 'ec-sec1', 'ec-sec1-params', 'ec384-pkcs8', 'rsa-pkcs1', 'rsa-pkcs8',
+                 'ec-pkcs8-crlf'):
         cert, key = make_pair(kind)
         mark = len(s.log())
         install(s, cert, key)
@@ -471,16 +488,20 @@ def a_chain_is_sent_whole():
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem
     openssl req -new -key key.pem -subj /CN=mx.example.org -out req.pem
     printf 'subjectAltName=DNS:mx.example.org\nbasicConstraints=CA:FALSE\n' >ext
-    openssl x509 -req -in req.pem -CA "$1" -CAkey "$2" -CAcreateserial -days 30 -out leaf.pem -extfile ext
+    openssl x509 -req -in req.pem -CA "$1" -CAkey "$2" -CAcreateserial -days 30 \\
+        -out leaf.pem -extfile ext
     cat leaf.pem "$1" >cert.pem'''
     r = subprocess.run(['sh', '-c', script, d, ca, cakey], capture_output=True, text=True)
     assert r.returncode == 0, r.stderr
     install(s, os.path.join(d, 'cert.pem'), os.path.join(d, 'key.pem'))
     s.signal(signal.SIGHUP)
     wait_for('the chain', lambda: peer_cert(s) == der(os.path.join(d, 'leaf.pem')), 5)
-    r = subprocess.run(['openssl', 's_client', '-connect', '127.0.0.1:%d' % s.port(995), '-showcerts', '-CAfile', ca,
-                        '-verify_return_error'], input='QUIT\n', capture_output=True, text=True, timeout=20)
-    assert r.stdout.count('BEGIN CERTIFICATE') == 2 and 'Verify return code: 0' in r.stdout, r.stdout[-1500:] + r.stderr
+    r = subprocess.run(['openssl', 's_client', '-connect', '127.0.0.1:%d' % s.port(995),
+                        '-showcerts', '-CAfile', ca,
+                        '-verify_return_error'], input='QUIT\n', capture_output=True, text=True,
+                       timeout=20)
+    assert r.stdout.count('BEGIN CERTIFICATE') == 2 and 'Verify return code: 0' in r.stdout, \
+        r.stdout[-1500:] + r.stderr
     s.stop()
 
 
@@ -494,11 +515,16 @@ def a_broken_pair_keeps_the_old_one():
     other, okey = make_pair('ec-sec1')
     rsa, rkey = make_pair('rsa-pkcs8')
     good = open(cert, 'rb').read()
-    for what, c, k in (('another certificate', other, None), ('another key', cert, okey), ('other kinds', rsa, okey),
-                       ('rsa key', cert, rkey), ('garbage', b'garbage\n', None), ('empty', b'', b''),
-                       ('half a certificate', good[:len(good) // 2], key), ('no base64', good.replace(b'M', b'!', 3), key),
-                       ('half a key', cert, open(key, 'rb').read()[:80]), ('the wrong way round', key, cert),
-                       ('not DER', b'-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n', key),
+    for what, c, k in (('another certificate', other, None), ('another key', cert, okey),
+                       ('other kinds', rsa, okey),
+                       ('rsa key', cert, rkey), ('garbage', b'garbage\n', None),
+                       ('empty', b'', b''),
+                       ('half a certificate', good[:len(good) // 2], key),
+                       ('no base64', good.replace(b'M', b'!', 3), key),
+                       ('half a key', cert, open(key, 'rb').read()[:80]),
+                       ('the wrong way round', key, cert),
+                       ('not DER', b'-----BEGIN CERTIFICATE-----\nAAAA\n-----END '
+                                   b'CERTIFICATE-----\n', key),
                        ('very long', good * 400, key)):
         mark = len(s.log())
         install(s, c, k)
@@ -550,7 +576,8 @@ def a_clock_before_the_build_date_is_named():
     d = store()
     log = os.path.join(SCRATCH, 'clock.log')
     with open(log, 'w') as f:
-        p = subprocess.Popen([exe, '-d', d, '-p', str(free_base())], stderr=f, stdin=subprocess.DEVNULL,
+        p = subprocess.Popen([exe, '-d', d, '-p', str(free_base())], stderr=f,
+                             stdin=subprocess.DEVNULL,
                              env=dict(os.environ, **SAN_ENV))
     try:
         wait_for('a word about the clock', lambda: re.search('(?i)clock', open(log).read()), 5)
@@ -600,15 +627,18 @@ def it_runs_without_root():
     os.chown(d, 65534, 65534)
     os.chmod(d, 0o700)
     exe = build('default')
-    if subprocess.run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'test', '-x', exe]).returncode:
+    if subprocess.run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'test', '-x',
+                       exe]).returncode:
         # the work tree is not open to everyone
         shutil.copy(exe, os.path.join(os.path.dirname(d), 'maild'))
         exe = os.path.join(os.path.dirname(d), 'maild')
-    s = Server('default', store=d, start=False, prefix=['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'])
+    s = Server('default', store=d, start=False, prefix=['setpriv', '--reuid=65534',
+                                                        '--regid=65534', '--clear-groups'])
     s.bin = exe
     os.chmod(SCRATCH, 0o755)
     s.start()
-    r = subprocess.run(s.prefix + [exe, 'passwd', '-d', d, 'alice'], input=PW + '\n', capture_output=True, text=True)
+    r = subprocess.run(s.prefix + [exe, 'passwd', '-d', d, 'alice'], input=PW + '\n',
+                       capture_output=True, text=True)
     assert r.returncode == 0, r.stderr
     s.deliver(message('unprivileged'))
     assert len(s.fetch()) == 1
@@ -638,7 +668,8 @@ def sigterm_and_sigint_end_it_in_order():
         s.proc = None
         assert not any(x in s.mbox('alice') for x in (b'unfinished',))
         for i in ids:
-            assert s.mbox('alice').count(b'id ' + i.encode()) == 1, 'not in the mailbox after the end'
+            assert s.mbox('alice').count(b'id ' +
+                                         i.encode()) == 1, 'not in the mailbox after the end'
         s.start()
         assert len(s.fetch()) == 5
         s.stop()
@@ -647,7 +678,8 @@ def sigterm_and_sigint_end_it_in_order():
 @test
 def an_idle_session_does_not_delay_the_end():
     s = Server('default', ['alice'])
-    cs = [s.smtp() for _ in range(5)] + [s.smtp(465) for _ in range(2)] + [s.pop() for _ in range(2)]
+    cs = [s.smtp() for _ in range(5)] + [s.smtp(465) for _ in range(2)] + [s.pop()
+            for _ in range(2)]
     x = socket.create_connection(('127.0.0.1', s.port(465)))
     t = time.monotonic()
     s.stop()
@@ -675,7 +707,8 @@ def an_existing_store_is_not_changed_by_a_start():
     before = s.mbox('alice'), open(s.path('users')).read(), open(s.path('tls', 'cert.pem')).read()
     s.start()
     s.stop()
-    assert before == (s.mbox('alice'), open(s.path('users')).read(), open(s.path('tls', 'cert.pem')).read())
+    assert before == (s.mbox('alice'), open(s.path('users')).read(),
+                      open(s.path('tls', 'cert.pem')).read())
 
 
 main()

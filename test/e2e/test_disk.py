@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # See LICENSE file for copyright and licence details.
-"""A disk that is full, read-only or failing: a temporary answer, a word in the log, nothing harmed. Needs root and mount."""
+"""A disk that is full, read-only or failing: a temporary answer, a word in the log, nothing harmed.
+Needs root and mount."""
 from harness import *
 
 MOUNTS = []
@@ -27,7 +28,8 @@ def unmount():
 
 
 def tmpfs(size, *opts):
-    return mount('-t', 'tmpfs', '-o', ','.join(['size=%d' % size, 'mode=755'] + list(opts)), 'tmpfs')
+    return mount('-t', 'tmpfs', '-o', ','.join(['size=%d' % size, 'mode=755'] + list(opts)),
+                 'tmpfs')
 
 
 def fill(d, leave):
@@ -131,7 +133,8 @@ def really_full():
         unfill(d)
     assert 452 in codes
     # the disk has room again: everything acknowledged, nothing else
-    wait_for('mail is taken again', lambda: (lambda m: try_mail(s, m).code == 250 and (kept.append(m) or True))(message('after')), 10)
+    wait_for('mail is taken again', lambda: (lambda m: try_mail(s, m).code == 250 and
+                                             (kept.append(m) or True))(message('after')), 10)
 
     def all_there():
         # large ones may come later than those behind them
@@ -187,10 +190,12 @@ def read_only():
     image = os.path.join(SCRATCH, 'image')
     with open(image, 'wb') as f:
         f.truncate(64 << 20)
-    if not shutil.which('mkfs.ext4') or subprocess.run(['mkfs.ext4', '-q', image], capture_output=True).returncode:
+    if not shutil.which('mkfs.ext4') or subprocess.run(['mkfs.ext4', '-q', image],
+                                                       capture_output=True).returncode:
         raise Skip('no mkfs.ext4')
     d = mount('-o', 'loop,errors=remount-ro', image)
-    dev = os.path.basename(subprocess.run(['findmnt', '-no', 'SOURCE', d], capture_output=True, text=True).stdout.strip())
+    dev = os.path.basename(subprocess.run(['findmnt', '-no', 'SOURCE', d], capture_output=True,
+                                          text=True).stdout.strip())
     trigger = '/sys/fs/ext4/%s/trigger_fs_error' % dev
     if not os.path.exists(trigger):
         raise Skip('no way to make it fail')
@@ -205,7 +210,8 @@ def read_only():
         for _ in range(4):
             r = try_mail(s, message('refused', ('x' * 70 + '\r\n') * (size // 70)))
             assert r.code == 451 and r.enhanced and r.enhanced[:3] == '4.3', r
-    lines = [x for x in s.log()[mark:].splitlines() if re.search(r'(?i)read-only|EROFS|input/output', x)]
+    lines = [x for x in s.log()[mark:].splitlines()
+             if re.search(r'(?i)read-only|EROFS|input/output', x)]
     assert 1 <= len(lines) <= 4, 'logged %d times' % len(lines)
     # a session needs the index, which cannot be written; what must not be is a confirmed deletion
     with s.pop() as p:

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 # See LICENSE file for copyright and licence details.
-"""kill -9 at random moments under load. MAILD_ROUNDS says how many (default 15), MAILD_SEED makes it repeatable.
+"""kill -9 at random moments under load. MAILD_ROUNDS says how many (default 15), MAILD_SEED makes
+it repeatable.
 
-What is known of each message in each mailbox: `must` (acknowledged), `maybe` (no answer came) or `gone` (its deletion was
-confirmed). After each restart, by POP3 and from the file: every `must` is there exactly once, no `gone`, each `maybe` at most
-once, and the octets are those that were sent. What a restart has shown to be there stays; what was not there stays away."""
+What is known of each message in each mailbox: `must` (acknowledged), `maybe` (no answer came) or
+`gone` (its deletion was
+confirmed). After each restart, by POP3 and from the file: every `must` is there exactly once, no
+`gone`, each `maybe` at most
+once, and the octets are those that were sent. What a restart has shown to be there stays; what was
+not there stays away."""
 from harness import *
 
 ROUNDS = int(os.environ.get('MAILD_ROUNDS', '15'))
@@ -23,10 +27,13 @@ def text(key):
     lines = []
     n = 0
     while n < size:
-        x = rnd.choice(('From me', '>From you', '.', '', 'x' * rnd.randrange(1, 75), '%030x' % rnd.getrandbits(120)))
+        x = rnd.choice(('From me', '>From you', '.', '', 'x' * rnd.randrange(1, 75), '%030x' %
+                        rnd.getrandbits(120)))
         lines.append(x)
         n += len(x) + 2
-    return ('From: <a@remote.test>\r\nDate: Sun, 22 Nov 2026 03:03:14 +0000\r\nMessage-ID: <%s@remote.test>\r\nSubject: kill\r\nX-Key: %s\r\n\r\n%s\r\nend of %s\r\n' % (key, key, '\r\n'.join(lines), key)).encode()
+    return ('From: <a@remote.test>\r\nDate: Sun, 22 Nov 2026 03:03:14 +0000\r\nMessage-ID: '
+            '<%s@remote.test>\r\nSubject: kill\r\nX-Key: %s\r\n\r\n%s\r\nend of %s\r\n' %
+            (key, key, '\r\n'.join(lines), key)).encode()
 
 
 class Load:
@@ -58,7 +65,8 @@ class Load:
                         key = '%s-%d' % (who, n)
                         to = rnd.sample(USERS, rnd.choice((1, 1, 1, 2, 3)))
                         data = stuff(text(key))
-                        self.send(c, key, to, data, 'alice@localhost' if tls else 'peer@remote.test')
+                        self.send(c, key, to, data, 'alice@localhost' if tls
+                                  else 'peer@remote.test')
                         if rnd.random() < 0.1:
                             break
             except (OSError, Closed):
@@ -69,7 +77,8 @@ class Load:
                     return
 
     def send(self, c, key, to, data, sender):
-        c.send('MAIL FROM:<%s>\r\n' % sender + ''.join('RCPT TO:<%s@localhost>\r\n' % t for t in to) + 'DATA\r\n')
+        c.send('MAIL FROM:<%s>\r\n' % sender + ''.join('RCPT TO:<%s@localhost>\r\n' % t
+                                                       for t in to) + 'DATA\r\n')
         for _ in to:
             c.reply()
         c.reply()
@@ -124,12 +133,14 @@ class Load:
                 time.sleep(0.01)
 
     def foreign(self, who, user, rnd):
-        """Another program that adds mail under the lock, as it should: it looks whether the file is still the mailbox."""
+        """Another program that adds mail under the lock, as it should: it looks whether the file is
+        still the mailbox."""
         path = self.s.path('mail', user)
         n = 0
         while not self.stop:
             time.sleep(rnd.random() * 0.05)
-            with self.outside, contextlib.suppress(FileNotFoundError, BlockingIOError), open(path, 'r+b') as f:
+            with self.outside, contextlib.suppress(FileNotFoundError, BlockingIOError), open(path,
+                    'r+b') as f:
                 if self.stop:
                     break
                 fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,9 +151,10 @@ class Load:
                 end = f.seek(0, 2)
                 f.seek(max(0, end - 2))
                 tail = f.read()
-                mend = b'' if not tail or tail.endswith(b'\n\n') else b'\n' if tail.endswith(b'\n') else b'\n\n'
+                mend = b'\n\n' if tail[-1:] not in b'\n' else b'\n' if tail.strip(b'\n') else b''
                 f.write(mend + b'From local@program Sun Nov 22 03:03:14 2026\n' +
-                        re.sub(rb'(?m)^(>*From )', rb'>\1', text(key).replace(b'\r\n', b'\n')) + b'\n')
+                        re.sub(rb'(?m)^(>*From )', rb'>\1', text(key).replace(b'\r\n', b'\n')) +
+                        b'\n')
                 f.flush()
                 with self.lock:
                     self.sent_to.add((key, user))
@@ -170,13 +182,16 @@ class Load:
                     assert m, 'torn: %r' % raw[:400]
                     key = m.group(1).decode()
                     assert key not in got, '%s is there twice for %s' % (key, u)
-                    assert us[i] not in uids, '%s of %s has the unique-id of %s: %s' % (key, u, uids[us[i]], us[i])
+                    assert us[i] not in uids, '%s of %s has the unique-id of %s: %s' % (key, u,
+                            uids[us[i]], us[i])
                     uids[us[i]] = key
                     same(raw if key[0] == 'f' else split_trace(raw)[1], text(key), 'torn: ' + key)
                     got[key] = raw
                 p.ok('QUIT')
-            file = mbox_read(self.s.path('mail', u)) if os.path.exists(self.s.path('mail', u)) else []
-            assert [x.replace(b'\n', b'\r\n') for x in file] == list(got.values()), 'the file and POP3 differ'
+            file = mbox_read(self.s.path('mail', u)) if os.path.exists(self.s.path('mail',
+                    u)) else []
+            assert [x.replace(b'\n', b'\r\n')
+                    for x in file] == list(got.values()), 'the file and POP3 differ'
             for k in [k for k in self.sent_to if k[1] == u]:
                 st, there = self.state(k), k[0] in got
                 assert st != 'must' or there, 'LOST: %s of %s was acknowledged' % k
@@ -208,10 +223,14 @@ def killed_under_load():
     load = Load(s)
     for i in range(ROUNDS):
         load.stop = False
-        ts = [threading.Thread(target=load.sender, args=('r%d.%d' % (i, k), random.Random(rnd.random())), daemon=True)
+        ts = [threading.Thread(target=load.sender, args=('r%d.%d' % (i, k),
+                                                         random.Random(rnd.random())), daemon=True)
               for k in range(4)]
-        ts += [threading.Thread(target=load.deleter, args=(u, random.Random(rnd.random())), daemon=True) for u in USERS[:2]]
-        ts.append(threading.Thread(target=load.foreign, args=('f%d' % i, USERS[i % 3], random.Random(rnd.random())), daemon=True))
+        ts += [threading.Thread(target=load.deleter, args=(u, random.Random(rnd.random())),
+                                daemon=True) for u in USERS[:2]]
+        ts.append(threading.Thread(target=load.foreign,
+                                   args=('f%d' % i, USERS[i % 3], random.Random(rnd.random())),
+                                   daemon=True))
         for t in ts:
             t.start()
         # what follows a second after the first mail: a checkpoint
@@ -227,7 +246,8 @@ def killed_under_load():
                 load.send(c, key, to, stuff(data), 'peer@remote.test')
             part = rnd.random() * len(data)
             by = time.monotonic() + rnd.choice((0.02, 0.5, 0.5))
-            while time.monotonic() < by and all(os.path.getsize(x) - n < part for x, n in zip(paths, before)):
+            while time.monotonic() < by and all(os.path.getsize(x) - n < part for x,
+                                                n in zip(paths, before)):
                 pass
         # the other program does not write to a mailbox that was torn a moment ago
         with load.outside:
@@ -256,7 +276,8 @@ def killed_under_load():
             load.dele.clear()
     s.stop()
     assert load.acked > ROUNDS * 5 and load.deleted > 0, (load.acked, load.deleted)
-    return '%d sent, %d acknowledged, %d deleted, %d added by another program' % (load.sent, load.acked, load.deleted, load.added)
+    return '%d sent, %d acknowledged, %d deleted, %d added by another program' % (load.sent,
+            load.acked, load.deleted, load.added)
 
 
 @test
@@ -265,7 +286,8 @@ def accounts_survive_kill_9_of_passwd():
     s = shared('default', USERS)
     rnd = random.Random(SEED)
     for i in range(12):
-        p = subprocess.Popen([s.bin, 'passwd', '-d', s.store, 'tmp%d' % i], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=s.env)
+        p = subprocess.Popen([s.bin, 'passwd', '-d', s.store, 'tmp%d' % i], stdin=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL, env=s.env)
         p.stdin.write(PW.encode() + b'\n')
         p.stdin.close()
         time.sleep(rnd.random() * 0.06 * SLOW)

@@ -50,7 +50,8 @@ def capa_is_the_same_before_and_after_login():
 @test
 def passwords_are_not_taken_in_clear_text():
     with shared().pop(110) as p:
-        for x in ('USER alice', 'PASS ' + PW, 'AUTH PLAIN ' + plain('alice', PW), 'AUTH PLAIN', 'AUTH LOGIN'):
+        for x in ('USER alice', 'PASS ' + PW, 'AUTH PLAIN ' + plain('alice', PW), 'AUTH PLAIN',
+                  'AUTH LOGIN'):
             r = p.err(x)
             assert 'TLS' in r or x.startswith('PASS'), r
         p.err('STAT')
@@ -103,7 +104,8 @@ def auth_in_all_its_forms():
 @test
 def commands_before_login():
     with shared().pop() as p:
-        for x in ('STAT', 'LIST', 'UIDL', 'RETR 1', 'TOP 1 0', 'DELE 1', 'RSET', 'NOOP', 'FOO', '', 'PASS x', 'STLS'):
+        for x in ('STAT', 'LIST', 'UIDL', 'RETR 1', 'TOP 1 0', 'DELE 1', 'RSET', 'NOOP', 'FOO', '',
+                  'PASS x', 'STLS'):
             p.err(x)
         p.ok('QUIT')
         p.eof()
@@ -138,7 +140,8 @@ def a_wrong_password_waits_and_says_auth():
 @test
 def passwords_with_blanks_and_8_bit():
     s = shared('open')
-    for pw in ('two  blanks in it', ' leading blank', 'trailing blank ', 'p\u00e4ssw\u00f6rd \u4f60\u597d'):
+    for pw in ('two  blanks in it', ' leading blank', 'trailing blank ',
+               'p\u00e4ssw\u00f6rd \u4f60\u597d'):
         s.passwd('pat', pw)
         with s.login('pat', pw) as p:
             p.stat()
@@ -185,7 +188,8 @@ def the_commands_of_a_session():
         p.eof()
     for verb in ('RETR', 'LIST', 'UIDL', 'DELE', 'TOP'):
         with s.login() as p:
-            for arg in ('0', '6', '-1', 'x', '1x', '99999999999999999999', '4294967297', '1 2 3', '+1', ''):
+            for arg in ('0', '6', '-1', 'x', '1x', '99999999999999999999', '4294967297', '1 2 3',
+                        '+1', ''):
                 if arg or verb not in ('LIST', 'UIDL'):
                     tail = ' 0' if verb == 'TOP' and arg not in ('1 2 3', '') else ''
                     p.err('%s %s%s' % (verb, arg, tail))
@@ -402,7 +406,8 @@ def a_damaged_index_is_only_a_cache():
     good = open(path, 'rb').read()
     rnd = random.Random(3)
     for what in ('empty', 'short', 'noise', 'zeros', 'longer', 'half'):
-        bad = {'empty': b'', 'short': good[:-7], 'noise': rnd.randbytes(len(good)), 'zeros': bytes(len(good)),
+        bad = {'empty': b'', 'short': good[:-7], 'noise': rnd.randbytes(len(good)),
+               'zeros': bytes(len(good)),
                'longer': good + rnd.randbytes(100), 'half': good[:len(good) // 2]}[what]
         with open(path, 'r+b') as f:
             f.truncate(0)
@@ -416,7 +421,8 @@ def a_damaged_index_is_only_a_cache():
 @test
 def pipelined_and_byte_by_byte():
     s = shared('open')
-    script = (b'CAPA\r\nUSER alice\r\nPASS %s\r\nSTAT\r\nLIST\r\nUIDL\r\nRETR 1\r\nTOP 2 1\r\nDELE 1\r\nLIST\r\nRETR 1\r\n'
+    script = (b'CAPA\r\nUSER alice\r\nPASS %s\r\nSTAT\r\nLIST\r\nUIDL\r\nRETR 1\r\nTOP 2 1\r\n'
+              b'DELE 1\r\nLIST\r\nRETR 1\r\n'
               b'FOO\r\nRSET\r\nRETR 3\r\nRETR 2\r\nNOOP\r\nLIST 2\r\nQUIT\r\n' % PW.encode())
     fill(s, 3)
     outs = []
@@ -529,7 +535,8 @@ def a_mailbox_that_does_not_end_in_a_blank_line_is_mended():
 
 @test
 def changed_under_an_open_session():
-    """A foreign rewrite during a session never makes RETR send bytes of the wrong message, nor QUIT delete one."""
+    """A foreign rewrite during a session never makes RETR send bytes of the wrong message, nor QUIT
+    delete one."""
     s = shared('open')
     mails = fill(s, 4)
     path = s.path('mail', 'alice')
@@ -557,7 +564,8 @@ def changed_under_an_open_session():
             try:
                 r = p.cmd('RETR %d' % i)
                 if r.startswith('+OK'):
-                    assert split_trace(p.multi())[1] == mails[i - 1], 'RETR %d: another message (%s)' % (i, way)
+                    assert split_trace(p.multi())[1] == mails[i - 1], \
+                        'RETR %d: another message (%s)' % (i, way)
             except Closed:
                 break
         with contextlib.suppress(Closed, OSError):
@@ -621,7 +629,8 @@ def a_restart_while_a_mailbox_is_locked():
 
 @test
 def quit_in_the_same_moment_as_letters_come():
-    """Both in one turn of the loop: the deletion syncs and resets the journal, in which the letters were just put."""
+    """Both in one turn of the loop: the deletion syncs and resets the journal, in which the letters
+    were just put."""
     s = shared('open')
     for kind in ('locked', 'killed'):
         fill(s, 2, 'alice')
@@ -663,7 +672,8 @@ def quit_in_the_same_moment_as_letters_come():
 
 @test
 def a_program_that_had_the_old_file_open_loses_nothing():
-    """It opened the mailbox, we replaced it by a new file (QUIT), then it got its lock and appended to the old one."""
+    """It opened the mailbox, we replaced it by a new file (QUIT), then it got its lock and appended
+    to the old one."""
     s = shared('open')
     mails = fill(s, 3)
     with open(s.path('mail', 'alice'), 'ab') as f:
@@ -684,7 +694,8 @@ def a_program_that_had_the_old_file_open_loses_nothing():
 
 @test
 def a_mailbox_that_is_none():
-    """A directory, a link to something else: not followed, told as a temporary trouble, and nothing is lost."""
+    """A directory, a link to something else: not followed, told as a temporary trouble, and nothing
+    is lost."""
     s = shared('open')
     s.clear('carol')
     path = s.path('mail', 'carol')
@@ -714,7 +725,8 @@ def a_mailbox_that_is_none():
 @test
 def only_modern_tls():
     s = shared()
-    for ciphers in ('ECDHE-ECDSA-AES128-SHA256', 'ECDHE-ECDSA-AES256-SHA', 'AES128-GCM-SHA256', 'AES256-SHA', 'ECDHE-ECDSA-AES128-SHA'):
+    for ciphers in ('ECDHE-ECDSA-AES128-SHA256', 'ECDHE-ECDSA-AES256-SHA', 'AES128-GCM-SHA256',
+                    'AES256-SHA', 'ECDHE-ECDSA-AES128-SHA'):
         ctx = context()
         ctx.maximum_version = ssl.TLSVersion.TLSv1_2
         try:
@@ -736,7 +748,8 @@ def files_are_private():
     for d, dirs, files in os.walk(s.store):
         for x in dirs + files:
             st = os.lstat(os.path.join(d, x))
-            assert st.st_mode & 0o077 == 0 or x in ('cert.pem', 'users') and st.st_mode & 0o022 == 0, \
+            assert st.st_mode & 0o077 == 0 or x in ('cert.pem',
+                                                    'users') and st.st_mode & 0o022 == 0, \
                 '%s is %o' % (os.path.join(d, x), st.st_mode & 0o7777)
     assert os.stat(s.path('mail', 'alice')).st_mode & 0o7777 == 0o600
 

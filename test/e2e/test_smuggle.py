@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # See LICENSE file for copyright and licence details.
-"""Nothing but CR LF . CR LF ends DATA, and nothing sent in clear text is obeyed after STARTTLS or STLS."""
+"""Nothing but CR LF . CR LF ends DATA, and nothing sent in clear text is obeyed after STARTTLS or
+STLS."""
 from harness import *
 
-HIDDEN = b'MAIL FROM:<evil@remote.test>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\nSubject: smuggled\r\n\r\nsecond\r\n'
-ENDS = [b'\r\n', b'\n', b'\r', b'\r\r\n', b'\n\r', b'\r\n\r', b'\n\n', b'\r\r', b'\0', b'\0\r\n', b'\r\n\0', b'\r\0\n', b'\r\0', b'\0\n',
+HIDDEN = (b'MAIL FROM:<evil@remote.test>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\n'
+          b'Subject: smuggled\r\n\r\nsecond\r\n')
+ENDS = [b'\r\n', b'\n', b'\r', b'\r\r\n', b'\n\r', b'\r\n\r', b'\n\n', b'\r\r', b'\0', b'\0\r\n',
+        b'\r\n\0', b'\r\0\n', b'\r\0', b'\0\n',
         b' \r\n', b'\t', b'', b'\x85', b'\xe2\x80\xa8', b'\x0b', b'\x0c', b'\r\n.']
 
 
@@ -54,7 +57,8 @@ def every_combination_around_the_dot():
             for how in ('burst',) if SAN else ('burst', 'parts'):
                 smuggle(s, a, z, how)
                 n += 1
-    for a, z in ((b'\n', b'\n'), (b'\r', b'\r'), (b'\r\n', b'\n'), (b'\n', b'\r\n'), (b'\r', b'\r\n'), (b'\r\n', b'\r'),
+    for a, z in ((b'\n', b'\n'), (b'\r', b'\r'), (b'\r\n', b'\n'), (b'\n', b'\r\n'),
+                 (b'\r', b'\r\n'), (b'\r\n', b'\r'),
                  (b'\0', b'\r\n'), (b'\r\n', b'\0')):
         smuggle(s, a, z, 'bytes')
     return '%d combinations' % n
@@ -63,7 +67,8 @@ def every_combination_around_the_dot():
 @test
 def a_dot_right_after_data():
     s = shared('open')
-    for first in (b'.\n', b'.\r', b'.\0\r\n', b'\n.\r\n', b'\0.\r\n', b'\r.\r\n', b'.\r\r\n', b'\n.\n'):
+    for first in (b'.\n', b'.\r', b'.\0\r\n', b'\n.\r\n', b'\0.\r\n', b'\r.\r\n', b'.\r\r\n',
+                  b'\n.\n'):
         s.clear('alice')
         with s.smtp() as c:
             c.ehlo()
@@ -98,7 +103,8 @@ def injected(c, verb, attack):
 
 
 def late(c, verb, attack, after):
-    """The attack in a segment of its own, before the handshake: it spoils the handshake, or it is lost."""
+    """The attack in a segment of its own, before the handshake: it spoils the handshake, or it is
+    lost."""
     c.send(verb + b'\r\n')
     x = c.line()
     assert x[:3] in (b'220', b'+OK'), x
@@ -115,7 +121,7 @@ def late(c, verb, attack, after):
 def clear_text_behind_starttls():
     s = shared()
     s.clear('alice')
-    attack = b'EHLO evil.test\r\nMAIL FROM:<evil@remote.test>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\nx\r\n.\r\n'
+    attack = b'EHLO evil.test\r\n' + HIDDEN + b'.\r\n'
 
     def nothing_remembered(c):
         c.expect(503, 'RCPT TO:<alice@localhost>')
@@ -136,7 +142,8 @@ def clear_text_behind_stls():
 
     def not_logged_in(p):
         p.err('STAT')
-    for a in (b'USER alice\r\nPASS %s\r\nSTAT\r\n' % PW.encode(), b'CAPA\r\n', b'N', b'USER alice\r\n'):
+    for a in (b'USER alice\r\nPASS %s\r\nSTAT\r\n' % PW.encode(), b'CAPA\r\n', b'N',
+              b'USER alice\r\n'):
         with s.pop(110) as p:
             injected(p, b'STLS', a)
         with s.pop(110) as p:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # See LICENSE file for copyright and licence details.
-"""Ports 587 and 465: logging in, who may send as whom, what is added; smtplib and curl as clients."""
+"""Ports 587 and 465: logging in, who may send as whom, what is added; smtplib and curl as
+clients."""
 import smtplib
 
 from harness import *
@@ -75,7 +76,8 @@ def auth_names():
     with shared().smtp(465) as c:
         c.ehlo()
         c.expect(235, 'AUTH PLAIN ' + plain('alice', PW, 'alice'))
-    for i, name in enumerate(('alice@other.test', 'alice+x', 'ali', '', 'alice@', '../mail/alice', 'postmaster', 'x' * 300)):
+    for i, name in enumerate(('alice@other.test', 'alice+x', 'ali', '', 'alice@', '../mail/alice',
+                              'postmaster', 'x' * 300)):
         with shared().smtp(465, source='127.0.2.%d' % (i + 1)) as c:
             c.ehlo()
             c.expect((501, 535), 'AUTH PLAIN ' + plain(name, PW))
@@ -182,11 +184,13 @@ def failures_are_counted_across_sessions_and_protocols():
 def a_login_sends_as_itself_and_its_aliases():
     s = shared('open')
     with s.sender('bob') as c:
-        for a in ('bob@localhost', 'BOB@Example.ORG', 'bob+x@localhost', 'info@localhost', 'alice@example.org',
+        for a in ('bob@localhost', 'BOB@Example.ORG', 'bob+x@localhost', 'info@localhost',
+                  'alice@example.org',
                   'postmaster@localhost', 'abuse@example.org', 'team@localhost'):
             c.expect(250, 'MAIL FROM:<%s>' % a)
             c.expect(250, 'RSET')
-        for a in ('alice@localhost', 'carol@localhost', 'exact@example.org', 'nobody@localhost', 'bob@other.test',
+        for a in ('alice@localhost', 'carol@localhost', 'exact@example.org', 'nobody@localhost',
+                  'bob@other.test',
                   'whoever@example.net'):
             c.expect((550, 553), 'MAIL FROM:<%s>' % a, '5.7.1')
             c.expect(503, 'RCPT TO:<alice@localhost>')
@@ -216,18 +220,22 @@ def foreign_recipients_are_not_relayed():
 def date_and_message_id_are_added_where_they_are_missing():
     s = shared()
     s.clear('bob')
-    cases = [b'Subject: none\r\n\r\nbody\r\n', b'Date: Sun, 22 Nov 2026 03:03:14 +0000\r\nSubject: d\r\n\r\nbody\r\n',
+    cases = [b'Subject: none\r\n\r\nbody\r\n',
+             b'Date: Sun, 22 Nov 2026 03:03:14 +0000\r\nSubject: d\r\n\r\nbody\r\n',
              b'message-id: <x@y.test>\r\n\r\nDate: in the body\r\n', b'\r\nno header\r\n', b'',
              b'DATE: Sun, 22 Nov 2026 03:03:14 +0000\r\nMessage-Id:\r\n <a@b.test>\r\n\r\nbody\r\n',
-             b'Subject: no body, no empty line\r\n', b'X: y\r\n Date: folded\r\n\r\nMessage-ID: <in@body>\r\n']
+             b'Subject: no body, no empty line\r\n',
+             b'X: y\r\n Date: folded\r\n\r\nMessage-ID: <in@body>\r\n']
     with s.sender() as c:
         for x in cases:
             c.mail(x, 'bob@localhost', 'alice@localhost')
     for x, raw in zip(cases, s.fetch('bob')):
         rest = split_trace(raw)[1]
-        head, sep, body = rest.partition(b'\r\n\r\n') if not rest.startswith(b'\r\n') else (b'', b'\r\n', rest[2:])
+        head, sep, body = rest.partition(b'\r\n\r\n') if not rest.startswith(b'\r\n') else (b'',
+                b'\r\n', rest[2:])
         own = x.partition(b'\r\n\r\n')[0] if not x.startswith(b'\r\n') else b''
-        assert without_added(rest, x) == x, 'the message itself was changed: %r became %r' % (x, rest)
+        assert without_added(rest, x) == x, 'the message itself was changed: %r became %r' % (x,
+                rest)
         for name in (b'Date', b'Message-ID'):
             n = len(re.findall(rb'(?mi)^%s:' % name, head))
             assert n == 1, '%d %s fields in %r' % (n, name, rest)
@@ -236,7 +244,8 @@ def date_and_message_id_are_added_where_they_are_missing():
             assert re.fullmatch(rb'<[^\s<>@]+@[^\s<>@]+>', m.group(1)), m.group(1)
         m = re.search(rb'(?m)^Date: (.*)\r$', head + b'\r\n')
         if not re.search(rb'(?mi)^date:', own):
-            assert abs(email.utils.parsedate_to_datetime(m.group(1).decode()).timestamp() - time.time()) < 120 * SLOW
+            when = email.utils.parsedate_to_datetime(m.group(1).decode())
+            assert abs(when.timestamp() - time.time()) < 120 * SLOW
     # on port 25 nothing is added
     s.clear('bob')
     s.deliver(cases[0], 'bob@localhost')
@@ -305,7 +314,8 @@ def smtplib_and_poplib():
 
 
 def curl(*args, stdin=None):
-    r = subprocess.run(['curl', '-sS', '-k', '--max-time', '60'] + list(args), input=stdin, capture_output=True)
+    r = subprocess.run(['curl', '-sS', '-k', '--max-time', '60'] + list(args), input=stdin,
+                       capture_output=True)
     assert r.returncode == 0, 'curl %s: %d %s' % (' '.join(args), r.returncode, r.stderr.decode())
     return r.stdout
 
@@ -315,13 +325,17 @@ def curl_sends_and_reads():
     s = shared()
     s.clear('carol')
     text = message('curl', 'hello\r\n.\r\n..two\r\nFrom me\r\n')
-    curl('smtp://127.0.0.1:%d/client.test' % s.port(25), '--mail-from', 'a@remote.test', '--mail-rcpt', 'carol@localhost',
+    curl('smtp://127.0.0.1:%d/client.test' % s.port(25), '--mail-from', 'a@remote.test',
+         '--mail-rcpt', 'carol@localhost',
          '--upload-file', '-', stdin=text)
-    curl('smtp://127.0.0.1:%d/client.test' % s.port(587), '--ssl-reqd', '--user', 'alice:' + PW, '--mail-from', 'alice@localhost',
+    curl('smtp://127.0.0.1:%d/client.test' % s.port(587), '--ssl-reqd', '--user', 'alice:' + PW,
+         '--mail-from', 'alice@localhost',
          '--mail-rcpt', 'carol@localhost', '--upload-file', '-', stdin=text)
     for mech in ('PLAIN', 'LOGIN'):
-        curl('smtps://127.0.0.1:%d/client.test' % s.port(465), '--login-options', 'AUTH=' + mech, '--user', 'alice:' + PW,
-             '--mail-from', 'alice@localhost', '--mail-rcpt', 'carol@localhost', '--upload-file', '-', stdin=text)
+        curl('smtps://127.0.0.1:%d/client.test' % s.port(465), '--login-options', 'AUTH=' + mech,
+             '--user', 'alice:' + PW,
+             '--mail-from', 'alice@localhost', '--mail-rcpt', 'carol@localhost', '--upload-file',
+             '-', stdin=text)
     urls = ('pop3s://127.0.0.1:%d/' % s.port(995), 'pop3://127.0.0.1:%d/' % s.port(110))
     for url in urls:
         for opt in ([], ['--login-options', 'AUTH=PLAIN'], ['--login-options', 'AUTH=LOGIN']):
@@ -339,7 +353,8 @@ def passwords_are_not_logged():
         c.cmd('AUTH LOGIN')
         c.cmd(b64('alice'))
         c.cmd(b64('wrong but secret'))
-    for x in (PW, 'wrong but secret', b64(PW), plain('alice', PW), plain('alice', 'wrong but secret'), b64('wrong but secret')):
+    for x in (PW, 'wrong but secret', b64(PW), plain('alice', PW),
+              plain('alice', 'wrong but secret'), b64('wrong but secret')):
         assert x not in s.log()
 
 

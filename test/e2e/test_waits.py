@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # See LICENSE file for copyright and licence details.
-"""What takes its time: time-outs, the certificate that is noticed by itself. Runs beside the others, it only waits."""
+"""What takes its time: time-outs, the certificate that is noticed by itself. Runs beside the
+others, it only waits."""
 from harness import *
 
 
@@ -141,8 +142,10 @@ def a_peer_that_does_not_read_its_421_does_not_stay():
 def a_new_certificate_is_noticed_within_a_minute():
     s = Server('default', ['alice'])
     d = tempfile.mkdtemp(dir=SCRATCH)
-    r = subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj',
-                        '/CN=mx.example.org', '-days', '90', '-keyout', d + '/key.pem', '-out', d + '/cert.pem'],
+    r = subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+                        'ec_paramgen_curve:P-256', '-nodes', '-subj',
+                        '/CN=mx.example.org', '-days', '90', '-keyout', d + '/key.pem', '-out', d +
+                        '/cert.pem'],
                        capture_output=True, text=True)
     assert r.returncode == 0, r.stderr
     st = os.stat(s.store)
