@@ -399,6 +399,15 @@ other_end(struct other *o)
 static struct letter post_letter;
 static enum res post_answer;
 
+/* The trace field, by which recovery knows it. Returns its length. */
+static inline size_t
+trace_field(char *dst, size_t size, const char *id)
+{
+	return (size_t)snprintf(dst, size, "Received: from x ([192.0.2.1])\n"
+	    "\tby mx.example.org with SMTP "
+	    "id %s\n\t; " DATE "\n", id);
+}
+
 static inline void
 post_answered(struct letter *l, enum res r)
 {
@@ -413,11 +422,14 @@ post(const char *one, const char *two, const char *text, size_t n)
 {
 	struct user_set to;
 	struct letter *l = &post_letter;
+	char trace[256];
 	int slot;
 
 	post_answer = R_AGAIN;
-	if (letter_begin(l, 0, "s@far.example", 13) != R_OK)
+	if (letter_begin(l, 0, "s@far.example", 13) != R_OK) {
+		letter_abort(l);
 		return R_TEMP;
+	}
 	for (; one; one = two, two = NULL) {
 		slot = user_find(one, strlen(one));
 		memset(&to, 0, sizeof(to));
@@ -425,6 +437,7 @@ post(const char *one, const char *two, const char *text, size_t n)
 		if (letter_rcpt(l, one, strlen(one), &to) != R_OK)
 			break;
 	}
+	letter_text(l, trace, trace_field(trace, sizeof(trace), l->id));
 	letter_text(l, text, n);
 	l->done = post_answered;
 	letter_finish(l);

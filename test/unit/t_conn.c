@@ -519,14 +519,15 @@ test_ready(void)
 
 /* ---- the end of a turn ---- */
 
-static int commits;
+static int commits, owing;
 
 static int
 commit(int quiet)
 {
-	(void)quiet;
 	commits++;
-	step('c');
+	step(quiet ? 'q' : 'c');
+	if (owing)
+		return owing--;
 	if (server[0]->held) {
 		conn_put(server[0], "committed", 9);
 		conn_resume(server[0]);
@@ -537,6 +538,8 @@ commit(int quiet)
 static void
 test_commit(void)
 {
+	int64_t t;
+
 	begin(&echo);
 	say("hold\nnext\n");
 	commits = 0;
@@ -547,6 +550,20 @@ test_commit(void)
 	loop_turn(5000, NULL, commit);
 	CHECK_HEAR(0, "[next]");
 	CHECK_INT(commits, 2);
+	finish();
+	/* as long as it wants to wait for more, the loop does not sleep */
+	begin(&echo);
+	say("hold\n");
+	ntrail = 0;
+	owing = 3;
+	loop_turn(5000, NULL, commit);
+	CHECK_HEAR(0, "[hold]");
+	t = loop_ms();
+	while (ntrail < 5)
+		loop_turn(5000, NULL, commit);
+	CHECK(loop_ms() - t < 4000);
+	CHECK_STR(trail, "icqqq");
+	CHECK_HEAR(0, "committed");
 	finish();
 }
 

@@ -91,10 +91,12 @@ test_nibbler(void)
 	finish();
 }
 
-static void
-resume(void)
+static int
+resume(int quiet)
 {
+	(void)quiet;
 	conn_resume(server[0]);
+	return 0;
 }
 
 /* A connection that was left with input in its buffer is looked at without another event. */

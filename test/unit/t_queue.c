@@ -410,6 +410,32 @@ test_checkpoint(void)
 	CHECK(at > 3 && at < 10);
 }
 
+/* The disk fails while a large letter is half in its mailbox. */
+static void
+test_broken_append(void)
+{
+	int i;
+
+	fresh();
+	CHECK_INT(send_large("alice", NULL, "large"), R_OK);
+	slow = 1000;
+	for (i = 0; queue_idle() && i < 100; i++)
+		(void)store_tick();
+	slow = 0;
+	CHECK(!queue_idle());
+	fault_set(F_SYNC, 1, 0, EIO);
+	CHECK_INT(send_to("alice", NULL, "refused"), R_TEMP);
+	CHECK_INT(fault_clear(), 1);
+	CHECK(store_broken());
+	for (i = 0; i < 3; i++)
+		later();
+	CHECK(!store_broken());
+	CHECK_INT(there("alice", "large"), 1);
+	CHECK_INT(there("alice", "refused"), 0);
+	CHECK_INT(send_to("alice", NULL, "taken"), R_OK);
+	CHECK_INT(there("alice", "taken"), 1);
+}
+
 /* ---- restarts ---- */
 
 static int
@@ -495,6 +521,7 @@ main(void)
 	test_account_gone();
 	test_order();
 	test_checkpoint();
+	test_broken_append();
 	test_trouble(F_ANY, 0, EIO);
 	test_trouble(F_ANY, 1, EIO);
 	test_trouble(F_WRITE, 1, ENOSPC);

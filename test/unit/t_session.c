@@ -13,9 +13,17 @@
 static void
 say(const char *text)
 {
-	if (send(client, text, strlen(text), MSG_NOSIGNAL) < 0)
-		(void)CHECK_MSG(0, "cannot send");
-	nsaid = settle(said, sizeof(said) - 1);
+	size_t k, n = strlen(text);
+
+	nsaid = 0;
+	do {
+		k = n < 4096 ? n : 4096;	/* what surely fits into the socket */
+		if (send(client, text, k, MSG_NOSIGNAL) != (ssize_t)k)
+			(void)CHECK_MSG(0, "cannot send");
+		text += k;
+		n -= k;
+		nsaid += settle(said + nsaid, sizeof(said) - nsaid - 1);
+	} while (n);
 	said[nsaid] = '\0';
 }
 
@@ -310,6 +318,8 @@ test_codes(void)
 		{ F_WRITE, ENOSPC, "452 4.3.1 Not enough disk space, try again later\r\n" },
 		{ F_WRITE, EDQUOT, "452 4.3.1 Not enough disk space, try again later\r\n" },
 		{ F_WRITE, EIO, "451 4.3.0 Disk trouble, try again later\r\n" },
+		{ F_WRITE, EIO, "451 4.3.0 Disk trouble, try again later\r\n" },
+		{ F_WRITE, ENOSPC, "452 4.3.1 Not enough disk space, try again later\r\n" },
 		{ F_SYNC, EIO, "451 4.3.0 Disk trouble, try again later\r\n" },
 	};
 	size_t i;
@@ -318,7 +328,13 @@ test_codes(void)
 		start_client("192.0.2.1");
 		say(START TXN);
 		fault_set(t[i].what, 1, 1, t[i].err);
-		say("text\r\n.\r\n");
+		if (i % 2) {			/* more than is kept in memory */
+			memset(big, 'x', 20000);
+			memcpy(big + 20000, "\r\n.\r\n", 6);
+			say(big);
+		} else {
+			say("text\r\n.\r\n");
+		}
 		CHECK_STR(said, t[i].reply);
 		fault_clear();
 		end_client();
