@@ -63,6 +63,7 @@ static struct pen pens[PENS];
 static struct owed owed[SESSIONS];
 static int nowed;
 static struct letter *batch, **batch_end = &batch;
+static int nbatch;
 static int broken;			/* a sync has failed: nothing is accepted until store_heal() */
 static int64_t checkpoint_at;		/* when the next is due, 0: none */
 static int64_t heal_at;
@@ -339,6 +340,8 @@ letter_finish(struct letter *l)
 		letter_text(l, "", 0);
 	if (large(l))
 		(void)spill(l);		/* it notes the trouble */
+	else if (!l->bad && nowed + nbatch >= SESSIONS)
+		l->bad = R_TEMP;	/* the queue takes nothing: no more can be remembered */
 	if (l->bad == R_OK && !large(l)) {
 		if (!journal_fits(&journal, (uint64_t)l->size + NOTES) ||
 		    box_dirty() + 8 > BOXES) {
@@ -356,6 +359,7 @@ letter_finish(struct letter *l)
 	l->pending = 1;
 	*batch_end = l;
 	batch_end = &l->next;
+	nbatch++;
 }
 
 /* ---- out of the journal ---- */
@@ -459,6 +463,7 @@ store_commit(int quiet)
 	l = batch;
 	batch = NULL;
 	batch_end = &batch;
+	nbatch = 0;
 	for (; l; l = next) {
 		next = l->next;
 		if (l->bad == R_OK && large(l))
