@@ -436,6 +436,38 @@ test_broken_append(void)
 	CHECK_INT(there("alice", "taken"), 1);
 }
 
+/* Letters that can go neither into their mailbox nor into the queue stay in the journal, some. */
+static void
+test_owed(void)
+{
+	struct other o;
+	char subject[16];
+	enum res r[SESSIONS + 5];
+	size_t i;
+	int taken = 0;
+
+	fresh();
+	spill("mail/alice", "", 0);
+	other_lock(&o, "mail/alice");
+	fault_set(F_NAME, 1, 1, EIO);
+	for (i = 0; i < LEN(r); i++) {
+		(void)snprintf(subject, sizeof(subject), "n%d", (int)i);
+		r[i] = send_to("alice", NULL, subject);
+		taken += r[i] == R_OK;
+	}
+	CHECK(taken > 0 && taken <= SESSIONS);
+	CHECK(fault_clear() > 0);
+	other_end(&o);
+	for (i = 0; i < 5; i++)
+		later();
+	CHECK(!store_broken());
+	for (i = 0; i < LEN(r); i++) {
+		(void)snprintf(subject, sizeof(subject), "n%d", (int)i);
+		CHECK_INT(there("alice", subject), r[i] == R_OK);
+	}
+	CHECK_INT(files("queue"), 0);
+}
+
 /* ---- restarts ---- */
 
 static int
@@ -522,6 +554,7 @@ main(void)
 	test_order();
 	test_checkpoint();
 	test_broken_append();
+	test_owed();
 	test_trouble(F_ANY, 0, EIO);
 	test_trouble(F_ANY, 1, EIO);
 	test_trouble(F_WRITE, 1, ENOSPC);

@@ -50,7 +50,7 @@ static const struct alias aliases[] = {
 	{ "*@catch.example", "bob" },
 };
 
-enum { SESSIONS = 8, ACCOUNTS = 12, ERRORS = 5, BOXES = 16 };
+enum { SESSIONS = 60, ACCOUNTS = 12, ERRORS = 5, BOXES = 16 };
 
 extern uint64_t message_max, quota, disk_reserve, inode_reserve, journal_size, letter_small;
 extern int64_t smtp_idle, smtp_data_idle, smtp_data_total, session_total;
