@@ -298,7 +298,7 @@ def commands_work_without_a_server():
 def many_at_once_lose_no_account():
     s = shared()
     ps = [subprocess.Popen([s.bin, 'passwd', '-d', s.store, 'par%d' % i], stdin=subprocess.PIPE,
-                           stderr=subprocess.PIPE,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                            env=s.env) for i in range(8)]
     for p in ps:
         p.stdin.write(PW.encode() + b'\n')

@@ -287,7 +287,8 @@ def accounts_survive_kill_9_of_passwd():
     rnd = random.Random(SEED)
     for i in range(12):
         p = subprocess.Popen([s.bin, 'passwd', '-d', s.store, 'tmp%d' % i], stdin=subprocess.PIPE,
-                             stderr=subprocess.DEVNULL, env=s.env)
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             env=s.env)
         p.stdin.write(PW.encode() + b'\n')
         p.stdin.close()
         time.sleep(rnd.random() * 0.06 * SLOW)
