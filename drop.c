@@ -735,15 +735,14 @@ drop_commit(struct drop *d)
 		drop_close(d);
 		return DROP_READY;
 	}
+	d->state = D_QUIT;
+	if (!job_get(d))
+		return DROP_AGAIN;	/* others are at it */
 	if (store_checkpoint() < 0)
 		return fail(d, "checkpoint");
 	if (fstat(d->fd, &a) < 0 || stat(box_path(path, d->user), &b) < 0 || a.st_ino != b.st_ino ||
 	    a.st_dev != b.st_dev || box_open(d->user, 0) < 0 || lock(d) < 0)
 		return fail(d, "lock");
-	if (!job_get(d)) {
-		errno = EBUSY;
-		return fail(d, "too many at once");
-	}
 	d->state = D_VERIFY;
 	return ours(d) ? delete(d) : verify(d);
 }
@@ -756,6 +755,8 @@ drop_work(struct drop *d)
 		return try_open(d);
 	case D_SCAN:
 		return scan(d);
+	case D_QUIT:
+		return drop_commit(d);
 	case D_VERIFY:
 		return verify(d);
 	case D_COPY:

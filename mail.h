@@ -346,7 +346,7 @@ struct drop {
 	int user;			/* slot of the account */
 	int fd;				/* the mailbox, -1: it does not exist (empty) */
 	int index;			/* the index file */
-	enum { D_CLOSED, D_WAIT, D_SCAN, D_OPEN, D_VERIFY, D_COPY } state;
+	enum { D_CLOSED, D_WAIT, D_SCAN, D_OPEN, D_QUIT, D_VERIFY, D_COPY } state;
 	uint32_t n;			/* messages */
 	uint32_t nmarked;
 	uint32_t first;			/* no message before this one is marked */
