@@ -29,7 +29,7 @@ enum {
 	RECORDS = 64,		/* records written to or read from the index at once */
 	PIECE = 1 << 16,	/* of a mailbox read at once */
 	PUSH = 1 << 20,		/* bytes copied between asking the kernel to write */
-	SYNC = 16 << 20,	/* and between waiting for it, so that no wait is long */
+	SYNC = 4 << 20,		/* and between waiting for it, so that no wait is long */
 	SMALL = 1 << 20,	/* a message that drop_check reads in full */
 	TAIL = 1024		/* what it reads behind a message */
 };
