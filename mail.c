@@ -237,7 +237,7 @@ static void
 check_store(const char *dir)
 {
 	static const char *const ours[] = {
-		"mail", "spool", "tls", "users", "users.lock", "lock", "lost+found"
+		"mail", "spool", "tls", "users", "users.lock", "users.tmp", "lock", "lost+found"
 	};
 	struct fs_dir d;
 	const char *name;
