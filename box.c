@@ -26,6 +26,7 @@
 
 enum {
 	PIECE = 1 << 15,		/* of a letter's text at a time */
+	HEAD = 4 * ADDR_TEXT,		/* what goes before it fits */
 	OLD_MS = 180000,		/* how long a replaced mailbox is watched */
 	DOT_S = 600			/* a dot lock that is older was forgotten */
 };
@@ -48,7 +49,7 @@ static struct box boxes[ACCOUNTS];
 static int dirty_boxes;
 static int dir_dirty;			/* a mailbox was made: mail/ wants a sync */
 static char raw[PIECE];
-static char quoted[2 * PIECE + 64];
+static char quoted[HEAD + 2 * PIECE + 64];
 
 const size_t box_memory = sizeof(boxes) + sizeof(raw) + sizeof(quoted) + ENVELOPE_MAX;
 
@@ -344,27 +345,28 @@ emit_init(struct emit *e, const struct mail *m, int user)
 ssize_t
 emit_next(struct emit *e, const char **p)
 {
-	size_t n;
+	ssize_t had = 0;
+	size_t n = 0;
 
 	*p = quoted;
 	if (e->stage == E_HEAD) {
+		had = head(e);
 		e->stage = E_TEXT;
-		return head(e);
 	}
-	if (e->stage == E_DONE)
-		return 0;
-	do {
+	if (had < 0 || e->stage == E_DONE)
+		return had;
+	while (!n) {
 		n = e->m->end - e->at < PIECE ? (size_t)(e->m->end - e->at) : PIECE;
 		if (n && fs_read(e->m->fd, raw, n, e->at) < 0)
 			return -1;
 		e->at += (off_t)n;
-		n = mbox_quote_feed(&e->q, quoted, raw, n);
+		n = (size_t)had + mbox_quote_feed(&e->q, quoted + had, raw, n);
 		if (e->at == e->m->end) {
 			n += mbox_quote_end(&e->q, quoted + n);
 			quoted[n++] = '\n';
 			e->stage = E_DONE;
 		}
-	} while (!n);
+	}
 	return (ssize_t)n;
 }
 

@@ -364,6 +364,10 @@ try_open(struct drop *d)
 {
 	int fd;
 
+	if (store_broken()) {
+		d->state = D_CLOSED;	/* a torn letter may be in sight */
+		return DROP_TEMP;
+	}
 	if (box_busy(d->user))
 		return DROP_AGAIN;
 	if (box_claim(d->user) < 0) {
