@@ -207,6 +207,7 @@ class Command(Run):
             srv = rig.Server(self.o.binary, self.store, self.add, log=self.log)
             if not srv.up():
                 self.faults.append('the server does not start: ' + srv.log()[-300:])
+                return
         self.logins(srv, who, new, done)
         code = srv.stop()
         if code:
@@ -229,6 +230,8 @@ class Command(Run):
             self.faults.append('old and new password of %s: %s, the command %s' %
                                (who, works, 'had worked' if done else 'had failed'))
         self.there = any(works)
+        if works == [False, True]:
+            self.book.password[who] = new
 
     def mail(self, who, done):
         """Nobody else has lost anything; mail of an ended account is moved, not lost."""

@@ -72,6 +72,7 @@ class Book:
         self.letters = dict(other.letters) if other else {}
         self.deletions = list(other.deletions) if other else []
         self.uidl = dict(other.uidl) if other else {}      # (user, token) -> unique id, must stay
+        self.password = {}                                  # of users with another one
 
     def letter(self, tok, rcpts, size=600):
         self.letters[tok] = Letter(tok, rcpts, size)
@@ -90,7 +91,7 @@ class Book:
             s = d.state(cut)
             if s == 'doubt':
                 doubt.append(d.toks)
-            for t in d.toks if s != 'no' else ():
+            for t in [t for t in d.toks if t in want] if s != 'no' else ():
                 want[t] = (0, 0) if s == 'yes' else (0, want[t][1])
         return want, doubt
 
@@ -333,6 +334,8 @@ def delete_once(world, user, choose, meanwhile):
             if rows is None:
                 raise Fault(first.decode())
             toks.append(token(b'\n'.join(rows)))
+            if not toks[-1]:
+                world.fault('%s: a torn message is to be seen: %r', user, rows[:4])
         want = choose(toks)
         d = Deletion(user, want)
         world.book.deletions.append(d)
@@ -447,7 +450,7 @@ class Server:
 def judge_pop3(world, users, cut=None):
     """Read every mailbox by POP3 and compare it with the book."""
     for user in users:
-        p = login(world, user)
+        p = login(world, user, world.book.password.get(user, PASSWORD))
         if not p:
             continue
         try:
