@@ -1,7 +1,7 @@
 # See LICENSE file for copyright and licence details.
 """A maild of its own for a measurement: built from the tree with loopback ports, run in a directory
 that goes away afterwards; its CPU time, memory and writes."""
-import os, shutil, signal, socket, subprocess, tempfile, time
+import os, shutil, signal, socket, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.dirname(os.path.dirname(HERE))
@@ -19,6 +19,7 @@ class Bench:
     """the directory of a run, the programs compiled for it, and what must be ended with it"""
 
     def __init__(self, **config):
+        signal.signal(signal.SIGTERM, lambda *a: sys.exit(143))     # what was begun is ended
         self.dir = tempfile.mkdtemp(prefix="maild-bench.", dir=os.environ.get("TMPDIR", "/var/tmp"))
         os.chmod(self.dir, 0o755)
         self.live = []
@@ -33,7 +34,7 @@ class Bench:
         given = ["%s=%s" % (k, os.environ[k]) for k in ("CC", "BEARSSL") if os.environ.get(k)]
         subprocess.run(["make", "-s", "-C", TREE, "OUT=" + self.dir + "/out",
                         "CONFIG=" + self.dir + "/config.h", "BIN=" + self.maild, self.maild] + given,
-                       env=make, check=True)
+                       env=make, stdout=subprocess.DEVNULL, check=True)
         for tool in ("disk", "pop3"):
             subprocess.run([os.environ.get("BENCH_CC", "cc"), "-O2", "-o", self.dir + "/" + tool,
                             "%s/%s.c" % (HERE, tool)], check=True)
