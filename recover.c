@@ -41,6 +41,7 @@ static char piece[PIECE];
 /* The mailbox at hand. */
 static struct {
 	int user, fd;
+	int sick;		/* something could not be read: nothing that was concluded counts */
 	off_t size;
 } box;
 
@@ -72,6 +73,7 @@ state(const struct mail *m, int user)
 	struct rcpt r;
 	char *env = mail_envelope(m);
 
+	box.sick |= !env;
 	while (env && mail_rcpt(env, &line, &r))
 		if (r.user == user)
 			return r.state;
@@ -90,6 +92,8 @@ wanted(const struct mail *m, int user)
 	if (queue_open(&queued, m->id, &bad) == 0) {
 		s = state(&queued, user);
 		(void)close(queued.fd);		/* only read from */
+	} else {
+		box.sick |= !bad && errno != ENOENT;
 	}
 	return s != 'T';
 }
@@ -99,14 +103,25 @@ static int
 next_letter(off_t *at, struct mail *m)
 {
 	struct record r;
+	int more;
 
-	while (journal_next(&journal, at, &r))
+	while ((more = journal_next(&journal, at, &r)) > 0)
 		if (r.type == RECORD_LETTER && as_mail(m, &r) == 0 && wanted(m, box.user))
 			return 1;
+	box.sick |= more < 0;
 	return 0;
 }
 
 /* ---- does the mailbox hold what we would have written? ---- */
+
+static int
+box_read(void *p, size_t n, off_t at)
+{
+	if (fs_read(box.fd, p, n, at) == 0)
+		return 0;
+	box.sick = 1;
+	return -1;
+}
 
 enum fit { FIT_NO, FIT_TORN, FIT_WHOLE };
 
@@ -131,7 +146,7 @@ fits(const struct mail *m, off_t *at)
 				k = box.size - pos;
 				f = FIT_TORN;
 			}
-			if (k == 0 || fs_read(box.fd, piece, (size_t)k, pos) < 0) {
+			if (k == 0 || box_read(piece, (size_t)k, pos) < 0) {
 				*at = pos;
 				return k ? FIT_NO : FIT_TORN;
 			}
@@ -146,6 +161,7 @@ fits(const struct mail *m, off_t *at)
 			n -= k;
 		}
 	}
+	box.sick |= n < 0;
 	if (n < 0)
 		return FIT_NO;
 	*at = pos;
@@ -164,8 +180,10 @@ fit_queued(off_t *at)
 	if (fs_diropen(&d, "spool/queue") < 0)
 		return;
 	while ((name = fs_dirnext(&d))) {
-		if (queue_open(&m, name, &bad) < 0)
+		if (queue_open(&m, name, &bad) < 0) {
+			box.sick |= !bad;
 			continue;
+		}
 		if (state(&m, box.user) == 'T')
 			(void)fits(&m, at);
 		(void)close(m.fd);	/* only read from */
@@ -182,10 +200,10 @@ mended(off_t at, int *torn)
 
 	if (at == 0)
 		return 0;
-	if (fs_read(box.fd, at == 1 ? t + 1 : t, at == 1 ? 1 : 2, at == 1 ? 0 : at - 2) < 0)
+	if (box_read(at == 1 ? t + 1 : t, at == 1 ? 1 : 2, at == 1 ? 0 : at - 2) < 0)
 		return at;
 	for (i = t[1] != '\n' ? 2 : t[0] != '\n'; i > 0 && at < box.size; i--, at++) {
-		if (fs_read(box.fd, t, 1, at) < 0 || (t[0] != '\n' && t[0]))
+		if (box_read(t, 1, at) < 0 || (t[0] != '\n' && t[0]))
 			break;
 		*torn |= !t[0];
 	}
@@ -198,7 +216,7 @@ all_zero(off_t at)
 	char c;
 
 	for (; at < box.size; at++)
-		if (fs_read(box.fd, &c, 1, at) < 0 || c)
+		if (box_read(&c, 1, at) < 0 || c)
 			return 0;
 	return 1;
 }
@@ -267,6 +285,7 @@ seen(void *arg, const struct mbox_msg *m)
 	(void)arg;
 	n = pread(box.fd, h, m->end - m->text < HEADER ? (size_t)(m->end - m->text) : HEADER,
 	    (off_t)m->text);
+	box.sick |= n < 0;
 	h[n > 0 ? n : 0] = '\0';
 	look.last = *m;
 	look.last_is = find_id(h);
@@ -288,7 +307,7 @@ pass(void)
 	while ((n = pread(box.fd, piece, sizeof(piece), (off_t)s.at)) > 0)
 		mbox_scan_feed(&s, piece, (size_t)n);
 	mbox_scan_end(&s);
-	return n < 0 ? -1 : 0;
+	return n < 0 || box.sick ? -1 : 0;
 }
 
 /* The last message may be a torn letter of ours: then it is cut off and counts as missing. */
@@ -301,6 +320,8 @@ cut_torn(void)
 	if (look.last_is < 0)
 		return 0;
 	f = fits(&look.m[look.last_is], &at);
+	if (box.sick)
+		return -1;
 	if (f != FIT_TORN || at < box.size)
 		return 0;
 	look.found[look.last_is] = 0;
@@ -332,7 +353,9 @@ check_queued(const struct mail *m)
 	look.n = 1;
 	if (pass() < 0 || cut_torn() < 0)
 		return -1;
-	return look.found[0] && fits(m, &look.at) == FIT_WHOLE ? mark(m) : 0;
+	if (!look.found[0] || fits(m, &look.at) != FIT_WHOLE)
+		return box.sick ? -1 : 0;
+	return mark(m);
 }
 
 static int
@@ -346,8 +369,10 @@ check_queue(void)
 	if (fs_diropen(&d, "spool/queue") < 0)
 		return -1;
 	while ((name = fs_dirnext(&d))) {
-		if (queue_open(&m, name, &bad) < 0)
+		if (queue_open(&m, name, &bad) < 0) {
+			box.sick |= !bad;
 			continue;
+		}
 		if (r == 0 && state(&m, box.user) == 'T')
 			r = check_queued(&m);
 		(void)close(m.fd);	/* what was written was synced */
@@ -375,7 +400,7 @@ add_missing(const struct noted *n)
 		for (look.n = 0; look.n < IDS && next_letter(&rec, &look.m[look.n]); look.n++)
 			;
 		more = look.n == IDS;
-		if (look.n && (pass() < 0 || cut_torn() < 0))
+		if (box.sick || (look.n && (pass() < 0 || cut_torn() < 0)))
 			return -1;
 		for (i = 0; i < look.n; i++) {
 			if (!look.found[i] && bring(&look.m[i]) < 0)
@@ -401,6 +426,16 @@ add_rest(off_t whole, off_t rec)
 }
 
 static int
+changed(const struct noted *n)
+{
+	log_event("-", "mailbox-changed user=%s note=\"recovery looks for each letter\"",
+	    user_at(box.user)->name);
+	if (box.fd < 0)
+		return add_rest(0, n->after);
+	return check_queue() < 0 ? -1 : add_missing(n);
+}
+
+static int
 recover_box(int user, const struct noted *n)
 {
 	char path[PATH_TEXT];
@@ -410,42 +445,43 @@ recover_box(int user, const struct noted *n)
 
 	box.user = user;
 	box.size = 0;
+	box.sick = 0;
 	box.fd = open(box_path(path, user), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (box.fd < 0 && errno != ENOENT)
 		return -1;
 	memset(&st, 0, sizeof(st));
 	if (box.fd >= 0 && fstat(box.fd, &st) == 0)
 		box.size = st.st_size;
-	if ((!n->note.ino || n->note.ino == (uint64_t)st.st_ino) && only_ours(n, &whole, &rec)) {
+	r = (!n->note.ino || n->note.ino == (uint64_t)st.st_ino) && only_ours(n, &whole, &rec);
+	if (box.sick)
+		r = -1;
+	else if (r)
 		r = add_rest(whole, rec);
-	} else {
-		log_event("-", "mailbox-changed user=%s note=\"recovery looks for each letter\"",
-		    user_at(user)->name);
-		if (box.fd < 0)
-			r = add_rest(0, n->after);
-		else
-			r = check_queue() < 0 ? -1 : add_missing(n);
-	}
+	else
+		r = changed(n);
 	/* what is there may never have been synced: the journal must not forget it before it is */
 	if (box.fd >= 0) {
 		r |= fsync(box.fd);
 		(void)close(box.fd);
 	}
-	return r < 0 || box_sync(user) < 0 || fs_syncdir("mail") < 0 ? -1 : 0;
+	return r < 0 || box.sick || box_sync(user) < 0 || fs_syncdir("mail") < 0 ? -1 : 0;
 }
 
 /* ---- all ---- */
 
-static void
+static int
 read_note(const struct record *r, off_t after)
 {
 	struct note n;
 	int user = user_find(r->tag, strnlen(r->tag, JOURNAL_TAG));
 
-	if (user < 0 || r->n != sizeof(n) || fs_read(journal.fd, &n, sizeof(n), r->at) < 0)
-		return;
+	if (user < 0 || r->n != sizeof(n))
+		return 0;
+	if (fs_read(journal.fd, &n, sizeof(n), r->at) < 0)
+		return -1;
 	noted[user].note = n;
 	noted[user].after = after;
+	return 0;
 }
 
 /* An account is gone: its letters go into the queue, which will set them aside. */
@@ -459,7 +495,7 @@ keep_orphans(const struct mail *m)
 	while (env && mail_rcpt(env, &line, &r))
 		if (r.user < 0)
 			return store_queue(m);
-	return 0;
+	return env ? 0 : -1;
 }
 
 int
@@ -468,15 +504,17 @@ recover(void)
 	struct record r;
 	struct mail m;
 	off_t at = 0;
-	int i;
+	int i, more;
 
 	memset(noted, 0, sizeof(noted));
-	while (journal_next(&journal, &at, &r)) {
-		if (r.type == RECORD_NOTE)
-			read_note(&r, at);
-		else if (r.type == RECORD_LETTER && as_mail(&m, &r) == 0 && keep_orphans(&m) < 0)
+	while ((more = journal_next(&journal, &at, &r)) > 0) {
+		if (r.type == RECORD_NOTE && read_note(&r, at) < 0)
+			return -1;
+		if (r.type == RECORD_LETTER && as_mail(&m, &r) == 0 && keep_orphans(&m) < 0)
 			return -1;
 	}
+	if (more < 0)
+		return -1;
 	for (i = 0; i < ACCOUNTS; i++) {
 		if (noted[i].after && recover_box(i, &noted[i]) < 0) {
 			store_trouble("recovery");

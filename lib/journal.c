@@ -90,14 +90,17 @@ put_header(struct journal *j, uint64_t gen)
 	return fs_write(j->fd, &h, sizeof(h), (off_t)(gen & 1) * JOURNAL_HEAD);
 }
 
-static void
+/* 0, or -1: it cannot be read (a file that is too short has none). */
+static int
 get_header(struct journal *j, off_t at)
 {
 	struct header h;
 
-	if (fs_read(j->fd, &h, sizeof(h), at) == 0 && h.magic == MAGIC &&
-	    h.sum == mix(MAGIC, h.gen) && h.gen > j->gen)
+	if (fs_read(j->fd, &h, sizeof(h), at) < 0)
+		return errno == ENODATA ? 0 : -1;
+	if (h.magic == MAGIC && h.sum == mix(MAGIC, h.gen) && h.gen > j->gen)
 		j->gen = h.gen;
+	return 0;
 }
 
 static int
@@ -138,12 +141,21 @@ blank(int fd)
 	return fs_read(fd, &h, sizeof(h), JOURNAL_HEAD) < 0 || memcmp(&h, &zero, sizeof(h)) == 0;
 }
 
+/* 1: there is a valid header; 0: there is none; -1: nobody knows. */
 static int
 look(struct journal *j)
 {
-	get_header(j, 0);
-	get_header(j, JOURNAL_HEAD);
+	if (get_header(j, 0) < 0 || get_header(j, JOURNAL_HEAD) < 0)
+		return -1;
 	return j->gen != 0;
+}
+
+static int
+give_up(struct journal *j, int e)
+{
+	journal_close(j);
+	errno = e;
+	return -1;
 }
 
 int
@@ -151,7 +163,7 @@ journal_open(struct journal *j, const char *dir, const char *path, off_t size)
 {
 	struct record r;
 	off_t at = 0;
-	int e, made = 0;
+	int found;
 
 	memset(j, 0, sizeof(*j));
 	size = FIRST + (size + 4095) / 4096 * 4096;
@@ -160,34 +172,31 @@ journal_open(struct journal *j, const char *dir, const char *path, off_t size)
 		return -1;
 	if (j->fd >= 0) {
 		j->size = lseek(j->fd, 0, SEEK_END);
-		if (!look(j)) {
-			made = j->size == 0 || blank(j->fd);
-			if (!made) {
-				journal_close(j);
-				errno = EILSEQ;
-				return -1;
-			}
+		found = look(j);
+		if (found < 0)
+			return give_up(j, errno);
+		if (!found && j->size && !blank(j->fd))
+			return give_up(j, EILSEQ);
+		if (!found)
 			journal_close(j);
-		}
 	}
 	if (j->fd < 0) {
-		if (create(j, dir, path, size) < 0) {
-			e = errno;
-			journal_close(j);
-			errno = e;
-			return -1;
-		}
+		if (create(j, dir, path, size) < 0)
+			return give_up(j, errno);
 		j->size = size;
 	}
 	j->end = j->size;	/* journal_next() stops there */
-	while (journal_next(j, &at, &r))
+	while ((found = journal_next(j, &at, &r)) > 0)
 		;
+	if (found < 0)
+		return give_up(j, errno);	/* it may go on behind what cannot be read */
 	j->end = j->synced = at ? at : FIRST;
 	return 0;
 }
 
 /* ---- reading ---- */
 
+/* 1: the sum is right; 0: it is not; -1: it cannot be read. */
 static int
 whole(const struct journal *j, const struct head *h, off_t at)
 {
@@ -198,7 +207,7 @@ whole(const struct journal *j, const struct head *h, off_t at)
 	while (left) {
 		n = left < sizeof(b) ? (size_t)left : sizeof(b);
 		if (fs_read(j->fd, b, n, at) < 0)
-			return 0;
+			return -1;
 		sum = mix_bytes(sum, b, n);
 		at += (off_t)n;
 		left -= n;
@@ -211,15 +220,19 @@ journal_next(const struct journal *j, off_t *at, struct record *r)
 {
 	struct head h;
 	off_t from = *at ? *at : FIRST;
+	int ok;
 
-	if (from + (off_t)sizeof(h) > j->end || fs_read(j->fd, &h, sizeof(h), from) < 0)
+	if (from + (off_t)sizeof(h) > j->end)
 		return 0;
+	if (fs_read(j->fd, &h, sizeof(h), from) < 0)
+		return -1;
 	if (h.magic != (uint32_t)MAGIC || h.gen != j->gen ||
 	    h.n > (uint64_t)(j->end - from) - sizeof(h))
 		return 0;
 	from += (off_t)sizeof(h);
-	if (!whole(j, &h, from))
-		return 0;
+	ok = whole(j, &h, from);
+	if (ok <= 0)
+		return ok;
 	r->type = h.type;
 	memcpy(r->tag, h.tag, sizeof(r->tag));
 	r->at = from;

@@ -41,7 +41,7 @@ struct record {
  */
 int journal_open(struct journal *j, const char *dir, const char *path, off_t size);
 
-/* The record at *at (0: the first); moves *at behind it. 1, or 0 at the end. */
+/* The record at *at (0: the first); moves *at behind it. 1; 0: the end; -1: it cannot be read. */
 int journal_next(const struct journal *j, off_t *at, struct record *r);
 
 /* Is there room for a record with n bytes of payload? */

@@ -38,7 +38,7 @@ list(const char *path)
 
 	CHECK(journal_open(&j, ".", path, SIZE) == 0);
 	s[0] = '\0';
-	while (journal_next(&j, &at, &r) && n < sizeof(s) - 80)
+	while (journal_next(&j, &at, &r) > 0 && n < sizeof(s) - 80)
 		n += (size_t)snprintf(s + n, sizeof(s) - n, "%.*s:%lu ", JOURNAL_TAG, r.tag,
 		    (unsigned long)r.n);
 	CHECK(at == 0 || at == j.end);
