@@ -112,7 +112,7 @@ def room(binary, place):
         rig.delete(w, 'bob', lambda toks: toks)     # needs no room: the file is cut to nothing
         rig.delete(w, 'dave', lambda toks: toks[:2])
         time.sleep(.2)
-        rig.deliver(w, [w.book.letter('room again', ['carol'], 2000)])
+        rig.deliver(w, [w.book.letter('room-again', ['carol'], 2000)])
     code = srv.stop()
     if code:
         w.fault('exit %s', code)
@@ -173,6 +173,7 @@ def dies(binary, place):
 def main():
     binary, work = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
     os.makedirs(work, exist_ok=True)
+    os.environ['JUDGE_LOG'] = os.path.join(work, 'judge.log')
     template = os.path.join(work, 'template')
     shutil.rmtree(template, ignore_errors=True)
     book = rig.template(binary, template, ADD)

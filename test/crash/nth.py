@@ -146,7 +146,8 @@ class Cut(Run):
             self.umount()
 
     def mount(self):
-        subprocess.run(['mount', '-o', 'loop', self.image, self.mnt], check=True)
+        options = 'loop,nouuid' if self.fs == 'xfs' else 'loop'    # copies of one image
+        subprocess.run(['mount', '-o', options, self.image, self.mnt], check=True)
 
     def umount(self):
         subprocess.run(['umount', self.mnt], check=False)

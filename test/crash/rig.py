@@ -551,9 +551,14 @@ def leftovers(world, store):
             world.fault('left behind: %s/%s', os.path.basename(d), f)
 
 
+def judge_log(store):
+    """Beside the store, or where JUDGE_LOG says (its disk may be full)."""
+    return os.environ.get('JUDGE_LOG') or store.rstrip('/') + '.judge'
+
+
 def judge(binary, store, add, book, users, cut=None, twice=False):
     """Start the server on the store, read all, stop it, look at the files. Returns the faults."""
-    srv = Server(binary, store, add, log=store.rstrip('/') + '.judge')
+    srv = Server(binary, store, add, log=judge_log(store))
     world = World(book, 25 + add, 110 + add, alive=srv.alive)
     try:
         if not srv.up():
@@ -573,7 +578,7 @@ def judge(binary, store, add, book, users, cut=None, twice=False):
         judge_file(world, user, os.path.join(store, 'mail', user), cut)
     leftovers(world, store)
     if twice:                       # what a second start does to it
-        srv = Server(binary, store, add, log=store.rstrip('/') + '.judge')
+        srv = Server(binary, store, add, log=judge_log(store))
         srv.up()
         srv.stop()
         for user in users:
