@@ -90,7 +90,9 @@ def ingest(o, peers, append):
             target("100 KiB, %s session(s), delivered/s (2 x %s)" % (n, num(best)), 2 * best,
                    rate.get(OURS))
         if "postfix" in cpu:
-            target("%s, CPU s/1000 (postfix / 15)" % c, cpu["postfix"] / 15, cpu.get(OURS), False)
+            # what stores nothing has to receive it too: less than that cannot be
+            target("%s, CPU s/1000 (postfix / 15; %s takes %s)" % (c, SINK, num(cpu.get(SINK))),
+                   cpu["postfix"] / 15, cpu.get(OURS), False)
 
 
 def idle(o, port, peers):
