@@ -481,6 +481,8 @@ box_note(int user, struct note *n)
 
 	if (boxes[user].noted)
 		return 0;
+	if (boxes[user].dirty && !boxes[user].busy && box_sync(user) < 0)
+		return -1;		/* the note would not be true */
 	n->ino = n->size = 0;
 	if (stat(box_path(path, user), &st) == 0) {
 		n->ino = (uint64_t)st.st_ino;

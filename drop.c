@@ -662,8 +662,11 @@ copy(struct drop *d)
 			r = j->tail ? 0 : stretch(d);
 			if (r == 0 && box_busy(d->user))
 				return DROP_AGAIN;
-			if (r == 0)
+			if (r == 0) {
+				/* letters whose note is about the old file belong into it */
+				(void)store_commit(1);
 				r = more(d);
+			}
 			if (r < 0)
 				return fail(d, "rewrite");
 			if (r == 0)

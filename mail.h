@@ -297,7 +297,7 @@ uint64_t box_size(int user);
 struct note {
 	uint64_t ino, size;	/* both 0: there is no file */
 };
-/* 1: a note is needed, *n is it; 0: there is one in the journal already (box_noted was called). */
+/* 1: a note is needed, *n is it; 0: there is one in the journal (box_noted was called); -1: no sync. */
 int box_note(int user, struct note *n);
 void box_noted(int user);
 

@@ -141,6 +141,7 @@ done(enum res r)
 	int user = q.user;
 
 	q.user = -1;
+	(void)store_commit(1);		/* letters that count on our note, before the sync voids it */
 	if (r == R_OK && (box_sync(user) < 0 || fs_write(q.m.fd, "D", 1, q.state_at) < 0 ||
 	    fs_sync(q.m.fd) < 0)) {
 		/* it may be in the mailbox, and T says it is not: only recovery can tell */

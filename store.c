@@ -282,9 +282,10 @@ int
 store_note(int user)
 {
 	struct note n;
+	int r = box_note(user, &n);
 
-	if (!box_note(user, &n))
-		return 0;
+	if (r <= 0)
+		return r;
 	if (journal_begin(&journal, RECORD_NOTE, user_at(user)->name, sizeof(n)) < 0 ||
 	    journal_add(&journal, &n, sizeof(n)) < 0 || journal_end(&journal) < 0)
 		return -1;
