@@ -177,8 +177,10 @@ fit_queued(off_t *at)
 	const char *name;
 	int bad;
 
-	if (fs_diropen(&d, "spool/queue") < 0)
+	if (fs_diropen(&d, "spool/queue") < 0) {
+		box.sick = 1;
 		return;
+	}
 	while ((name = fs_dirnext(&d))) {
 		if (queue_open(&m, name, &bad) < 0) {
 			box.sick |= !bad;
@@ -188,6 +190,7 @@ fit_queued(off_t *at)
 			(void)fits(&m, at);
 		(void)close(m.fd);	/* only read from */
 	}
+	box.sick |= d.bad;
 }
 
 /* Behind the line ends that an append puts first, when the note's end is not a blank line; *torn: there is
@@ -377,7 +380,7 @@ check_queue(void)
 			r = check_queued(&m);
 		(void)close(m.fd);	/* what was written was synced */
 	}
-	return r;
+	return d.bad ? -1 : r;
 }
 
 /* Into the mailbox, or, if another program has locked it, into the queue. */

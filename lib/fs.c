@@ -192,6 +192,7 @@ int
 fs_diropen(struct fs_dir *d, const char *path)
 {
 	d->at = d->n = 0;
+	d->bad = 0;
 	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return d->fd < 0 ? -1 : 0;
 }
@@ -209,6 +210,7 @@ fs_dirnext(struct fs_dir *d)
 			d->at = 0;
 			d->n = syscall(SYS_getdents64, d->fd, d->b, sizeof(d->b));
 			if (d->n <= 0) {
+				d->bad = d->n < 0;
 				(void)close(d->fd);	/* only read from */
 				d->fd = -1;
 				break;

@@ -40,6 +40,7 @@ ssize_t fs_slurp(const char *path, char *dst, size_t size);
 /* The files in a directory, by their names; "." and ".." and other hidden ones are left out. */
 struct fs_dir {
 	int fd;			/* -1: not open */
+	int bad;		/* it could not be read to its end */
 	long at, n;		/* in b */
 	_Alignas(8) char b[2048];
 };
