@@ -483,7 +483,7 @@ box_note(int user, struct note *n)
 		return 0;
 	if (boxes[user].dirty && !boxes[user].busy && box_sync(user) < 0)
 		return -1;		/* the note would not be true */
-	n->ino = n->size = 0;
+	memset(n, 0, sizeof(*n));
 	if (stat(box_path(path, user), &st) == 0) {
 		n->ino = (uint64_t)st.st_ino;
 		n->size = (uint64_t)st.st_size;

@@ -530,6 +530,21 @@ drop_reset(struct drop *d)
 
 /* ---- deleting ---- */
 
+/* The journal knows of it while it is done: a crash leaves the old mailbox or the new one. */
+static int
+shorten(struct drop *d, uint64_t size, struct stat *st)
+{
+	int e = 0;
+
+	if (store_cut(d->user, d->covered, size) < 0)
+		return -1;
+	if (ftruncate(d->fd, (off_t)size) < 0 || fs_sync(d->fd) < 0 || fstat(d->fd, st) < 0)
+		e = errno;
+	(void)store_checkpoint();	/* it is no longer true; if this fails it says so itself */
+	errno = e;
+	return e ? -1 : 0;
+}
+
 /* Cut the mailbox behind its first `keep` messages. */
 static enum drop_res
 cut(struct drop *d, uint32_t keep)
@@ -539,8 +554,7 @@ cut(struct drop *d, uint32_t keep)
 
 	if (record(d, keep, &m) < 0)
 		return fail(d, "index");
-	if (ftruncate(d->fd, (off_t)m.m.from) < 0 || fs_sync(d->fd) < 0 ||
-	    fstat(d->fd, &st) < 0)
+	if (shorten(d, m.m.from, &st) < 0)
 		return fail(d, "truncate");
 	d->n = keep;
 	d->octets -= d->marked_octets;
@@ -695,6 +709,8 @@ delete(struct drop *d)
 	char tmp[PATH_TEXT];
 	struct stat st;
 
+	if (store_checkpoint() < 0)	/* the journal knows the mailbox as it was */
+		return fail(d, "checkpoint");
 	if (fstat(d->fd, &st) < 0 || record(d, 0, &first) < 0)
 		return fail(d, "stat");
 	if (d->first + d->nmarked == d->n && (uint64_t)st.st_size == d->covered && !box_busy(d->user))
@@ -745,8 +761,6 @@ drop_commit(struct drop *d)
 	d->state = D_QUIT;
 	if (!job_get(d))
 		return DROP_AGAIN;	/* others are at it */
-	if (store_checkpoint() < 0)
-		return fail(d, "checkpoint");
 	if (fstat(d->fd, &a) < 0 || stat(box_path(path, d->user), &b) < 0 || a.st_ino != b.st_ino ||
 	    a.st_dev != b.st_dev || box_open(d->user, 0) < 0 || lock(d) < 0)
 		return fail(d, "lock");

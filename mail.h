@@ -226,6 +226,10 @@ int store_commit(int quiet);
  * wants to be called again. */
 int store_tick(void);
 
+/* Right after a checkpoint: a mailbox will be cut from a size to another, and what a crash leaves of that
+ * will be finished by recovery: 0 or -1. */
+int store_cut(int user, uint64_t was, uint64_t size);
+
 /* All that is in the journal is in the mailboxes and synced: 0, or -1. Also at the end. */
 int store_checkpoint(void);
 
@@ -293,9 +297,11 @@ char *box_path(char dst[PATH_TEXT], int user);
 /* Octets in the mailbox now. */
 uint64_t box_size(int user);
 
-/* What the journal notes about a mailbox before it is first appended to: all before it is synced. */
+/* What the journal notes about a mailbox before it is first appended to: all before it is synced. Or
+ * before its end is cut off: a file system may write the zeros behind the new end first. */
 struct note {
 	uint64_t ino, size;	/* both 0: there is no file */
+	uint64_t was;		/* 0; or it had this size and is being cut */
 };
 /* 1: a note is needed, *n is it; 0: there is one in the journal (box_noted was called); -1: no sync. */
 int box_note(int user, struct note *n);

@@ -455,6 +455,10 @@ recover_box(int user, const struct noted *n)
 	memset(&st, 0, sizeof(st));
 	if (box.fd >= 0 && fstat(box.fd, &st) == 0)
 		box.size = st.st_size;
+	if (n->note.was && n->note.ino == (uint64_t)st.st_ino && n->note.was == (uint64_t)box.size) {
+		box.size = (off_t)n->note.size;
+		box.sick |= box_cut(user, box.size) < 0;
+	}
 	r = (!n->note.ino || n->note.ino == (uint64_t)st.st_ino) && only_ours(n, &whole, &rec);
 	if (box.sick)
 		r = -1;

@@ -21,6 +21,7 @@
  *	in both						the same, or left alone: never twice
  *	in the queue, T, mailbox noted			cut at the note; the queue tries again
  *	in the queue, D					it is in the mailbox, synced before the D
+ *	a mailbox half cut				cut, if it has the size it had before
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,7 +30,6 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/fs.h"
@@ -64,7 +64,7 @@ static struct owed owed[SESSIONS];
 static int nowed;
 static struct letter *batch, **batch_end = &batch;
 static int nbatch;
-static int broken;			/* a sync has failed: nothing is accepted until store_heal() */
+static int broken;			/* a sync or recovery has failed: nothing is accepted until heal() */
 static int64_t checkpoint_at;		/* when the next is due, 0: none */
 static int64_t heal_at;
 static char piece[1 << 15];
@@ -278,6 +278,17 @@ journaled(const struct letter *l)
 	return m;
 }
 
+static int
+put_note(int user, const struct note *n)
+{
+	if (!checkpoint_at)
+		checkpoint_at = loop_now + checkpoint_every;
+	if (journal_begin(&journal, RECORD_NOTE, user_at(user)->name, sizeof(*n)) < 0 ||
+	    journal_add(&journal, n, sizeof(*n)) < 0)
+		return -1;
+	return journal_end(&journal);
+}
+
 int
 store_note(int user)
 {
@@ -286,13 +297,27 @@ store_note(int user)
 
 	if (r <= 0)
 		return r;
-	if (journal_begin(&journal, RECORD_NOTE, user_at(user)->name, sizeof(n)) < 0 ||
-	    journal_add(&journal, &n, sizeof(n)) < 0 || journal_end(&journal) < 0)
+	if (put_note(user, &n) < 0)
 		return -1;
 	box_noted(user);
-	if (!checkpoint_at)
-		checkpoint_at = loop_now + checkpoint_every;
 	return 0;
+}
+
+int
+store_cut(int user, uint64_t was, uint64_t size)
+{
+	struct note n;
+
+	if (box_note(user, &n) != 1)
+		return -1;
+	n.was = was;
+	n.size = size;
+	if (put_note(user, &n) < 0)
+		return -1;
+	if (journal_sync(&journal) == 0)
+		return 0;
+	store_break("journal");
+	return -1;
 }
 
 static int
@@ -602,6 +627,23 @@ store_checkpoint(void)
 	return 0;
 }
 
+/* A journal that can no longer be trusted gives way to a new one. */
+static int
+renew(void)
+{
+	struct journal new;
+
+	if (journal_open(&new, "spool", "spool/tmp/journal", (off_t)journal_size) < 0)
+		return -1;
+	if (rename("spool/tmp/journal", "spool/journal") < 0 || fs_syncdir("spool") < 0) {
+		journal_close(&new);
+		return -1;
+	}
+	journal_close(&journal);
+	journal = new;
+	return 0;
+}
+
 /* After a failed sync: do again what a restart would do. */
 static void
 heal(void)
@@ -618,9 +660,9 @@ heal(void)
 	for (i = 0; i < ACCOUNTS; i++)
 		box_forget(i);
 	journal.end = journal.synced;
-	journal.bad = 0;
+	nowed = 0;			/* recovery finds them in the journal */
 	broken = 0;			/* an append of recovery may fail as well */
-	if (recover() < 0 || broken || store_renew() < 0) {
+	if (recover() < 0 || broken || (journal.bad ? renew() : journal_reset(&journal)) < 0) {
 		broken = 1;
 		return;
 	}
@@ -648,24 +690,6 @@ store_tick(void)
 
 /* ---- start ---- */
 
-/* A journal that can no longer be trusted gives way to a new one. */
-int
-store_renew(void)
-{
-	struct journal new;
-
-	if (journal_open(&new, "spool", "spool/tmp/journal", (off_t)journal_size) < 0)
-		return -1;
-	if (rename("spool/tmp/journal", "spool/journal") < 0 || fs_syncdir("spool") < 0) {
-		journal_close(&new);
-		return -1;
-	}
-	journal_close(&journal);
-	journal = new;
-	nowed = 0;
-	return 0;
-}
-
 void
 store_lock(void)
 {
@@ -685,8 +709,9 @@ store_lock(void)
 		die(EX_TEMPFAIL, "the store is in use by process %s", who);
 	}
 	n = snprintf(who, sizeof(who), "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) < 0 || fs_write(fd, who, (size_t)n, 0) < 0)
-		die(EX_IOERR, "lock:");
+	/* a full disk may refuse, and the lock holds without it: it only tells others who we are */
+	(void)fs_write(fd, who, (size_t)n, 0);
+	(void)ftruncate(fd, n);
 	/* fd stays open, and with it the lock, as long as the process lives */
 }
 
@@ -737,21 +762,13 @@ open_journal(void)
 void
 store_init(void)
 {
-	static const struct timespec pause = { 0, 100000000 };
-	int tries;
-
 	make_rooms();
 	sweep();
 	if (user_load() < 0)
 		die(EX_IOERR, "users:");
 	box_init();
 	open_journal();
-	for (tries = 0; recover() < 0; tries++) {
-		if (tries == 100)
-			die(EX_TEMPFAIL, "recovery is not possible now:");
-		(void)nanosleep(&pause, NULL);		/* a mailbox may be locked */
-	}
-	if (journal_reset(&journal) < 0)
-		die(EX_IOERR, "spool/journal:");
+	if (recover() < 0 || journal_reset(&journal) < 0)
+		broken = 1;		/* a lock, no room, a bad disk: heal() will go on with it */
 	queue_kick();
 }

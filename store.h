@@ -30,9 +30,6 @@ int store_queue(const struct mail *m);
 /* Recovery: let the queue bring a letter of the journal to an account, durably: 0 or -1. */
 int store_defer(const struct mail *m, int user);
 
-/* Put a fresh journal in the place of one whose sync has failed: 0 or -1. */
-int store_renew(void);
-
 /* The queue has something to do: at once, or after retry_locked. */
 void queue_kick(void);
 void queue_late(void);

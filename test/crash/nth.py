@@ -102,7 +102,7 @@ class Run:
             w.fault('SIGTERM did not end it')
         if w.refused and w.patient:
             said = srv.log()
-            if not re.search(r'-trouble |Input/output|No space|Read-only', said):
+            if not re.search(r'-trouble |I/O error|No space|Read-only', said):
                 w.fault('trouble was answered with %s, and the log says nothing: %s', w.refused[0],
                         said[-300:])
         self.faults += w.faults

@@ -37,8 +37,9 @@ come(int mode, int *n)
 }
 
 /*
- * What has to be on the disk before what: a tail is cut off and synced; else the new file is synced
- * before it gets the name, and the directory after.
+ * What has to be on the disk before what: the journal says that a tail is cut off, it is cut and
+ * synced, and the journal forgets it; else the new file is synced before it gets the name, and the
+ * directory after.
  */
 static void
 check_trail(const unsigned char *gone, int n)
@@ -50,7 +51,7 @@ check_trail(const unsigned char *gone, int n)
 	if (first == n)
 		CHECK_STR(trail, "");
 	else if (!memchr(gone + first, 0, (size_t)(n - first)))
-		CHECK_MSG(!strncmp(trail, "cs", 2) && !strchr(trail, 'n'), "%s", trail);
+		CHECK_MSG(!strncmp(trail, "wscsws", 6) && !strchr(trail, 'n'), "%s", trail);
 	else
 		CHECK_MSG(strstr(trail, "sns") != NULL, "%s", trail);
 }

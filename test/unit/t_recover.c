@@ -14,6 +14,7 @@
 #include "lib/fs.h"
 #include "lib/log.h"
 #include "mail.h"
+#include "store.h"
 #include "test.h"
 
 enum { BOX = 1 << 16 };
@@ -270,6 +271,40 @@ orphan(void)
 	CHECK_INT(system("grep -q 'Subject: two' spool/queue/*"), 0);
 }
 
+static size_t keep;
+
+static void
+crash_cutting(void)
+{
+	start();
+	if (store_cut(user_find("alice", 5), nafter, keep) < 0)
+		_exit(5);
+}
+
+/* POP3 was cutting off the last messages: a file system may show zeros there before the new size. */
+static void
+half_cut(void)
+{
+	char b[BOX];
+	size_t hole, n;
+
+	fresh("");
+	keep = (size_t)((const char *)memmem(after + 1, nafter - 1, "\n\nFrom ", 7) + 2 - after);
+	CHECK_INT(child(crash_cutting), 0);
+	journal_was(1);
+	for (hole = 0; hole <= nafter - keep; hole += hole < 40 ? 1 : 17) {
+		memcpy(b, after, nafter);
+		memset(b + keep, 0, hole);
+		n = recovered(b, nafter);
+		CHECK_MEM(got, n, after, keep);
+	}
+	n = recovered(after, keep);
+	CHECK_MEM(got, n, after, keep);
+	/* another program has written to it since */
+	n = recovered(after, nafter - 1);
+	CHECK_MEM(got, n, after, nafter - 1);
+}
+
 static void
 broken_journal(void)
 {
@@ -288,6 +323,7 @@ main(void)
 	torn("From old@x Sun Nov 22 01:00:00 2026\nSubject: old\n\nno line end");
 	foreign();
 	orphan();
+	half_cut();
 	broken_journal();
 	return test_end();
 }
