@@ -21,15 +21,20 @@ CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prot
 	-Wmissing-prototypes -Wvla -Os -g -fPIE -fstack-protector-strong
 
 OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
-	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/tls.o $(OUT)/admin.o \
-	$(OUT)/addr.o $(OUT)/compat.o $(OUT)/dot.o $(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o \
-	$(OUT)/journal.o $(OUT)/log.o $(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/sasl.o \
-	$(OUT)/scram.o $(OUT)/text.o $(OUT)/x509.o
-SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c tls.c \
-	admin.c lib/addr.c lib/compat.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c \
-	lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/sasl.c lib/scram.c lib/text.c lib/x509.c
-HDR = mail.h store.h $(CONFIG) lib/addr.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
-	lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/sasl.h lib/scram.h lib/text.h lib/vec.h lib/x509.h
+	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o $(OUT)/relay.o \
+	$(OUT)/route.o $(OUT)/client.o $(OUT)/bounce.o $(OUT)/control.o $(OUT)/tls.o $(OUT)/sign.o \
+	$(OUT)/admin.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o \
+	$(OUT)/dot.o $(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o \
+	$(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sasl.o $(OUT)/scram.o \
+	$(OUT)/srs.o $(OUT)/text.o $(OUT)/x509.o
+SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c out.c \
+	relay.c route.c client.c bounce.c control.c tls.c sign.c admin.c sendmail.c lib/addr.c \
+	lib/compat.c lib/dkim.c lib/dns.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c \
+	lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/reply.c lib/sasl.c lib/scram.c lib/srs.c \
+	lib/text.c lib/x509.c
+HDR = mail.h relay.h store.h $(CONFIG) lib/addr.h lib/dkim.h lib/dns.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
+	lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/reply.h lib/sasl.h lib/scram.h \
+	lib/srs.h lib/text.h lib/vec.h lib/x509.h
 
 # BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
 INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
@@ -66,10 +71,22 @@ $(OUT)/drop.o: drop.c; $(COMPILE) drop.c
 $(OUT)/store.o: store.c; $(COMPILE) store.c
 $(OUT)/queue.o: queue.c; $(COMPILE) queue.c
 $(OUT)/recover.o: recover.c; $(COMPILE) recover.c
+$(OUT)/out.o: out.c; $(COMPILE) out.c
+$(OUT)/relay.o: relay.c; $(COMPILE) relay.c
+$(OUT)/route.o: route.c; $(COMPILE) route.c
+$(OUT)/client.o: client.c; $(COMPILE) client.c
+$(OUT)/bounce.o: bounce.c; $(COMPILE) bounce.c
+$(OUT)/control.o: control.c; $(COMPILE) control.c
+$(OUT)/sign.o: sign.c; $(COMPILE) sign.c
+$(OUT)/sendmail.o: sendmail.c; $(COMPILE) sendmail.c
 $(OUT)/tls.o: tls.c; $(COMPILE) tls.c
 $(OUT)/admin.o: admin.c; $(COMPILE) admin.c
 $(OUT)/addr.o: lib/addr.c; $(COMPILE) lib/addr.c
 $(OUT)/compat.o: lib/compat.c; $(COMPILE) lib/compat.c
+$(OUT)/dkim.o: lib/dkim.c; $(COMPILE) lib/dkim.c
+$(OUT)/dns.o: lib/dns.c; $(COMPILE) lib/dns.c
+$(OUT)/reply.o: lib/reply.c; $(COMPILE) lib/reply.c
+$(OUT)/srs.o: lib/srs.c; $(COMPILE) lib/srs.c
 $(OUT)/dot.o: lib/dot.c; $(COMPILE) lib/dot.c
 $(OUT)/fs.o: lib/fs.c; $(COMPILE) lib/fs.c
 $(OUT)/header.o: lib/header.c; $(COMPILE) lib/header.c

@@ -14,7 +14,8 @@ static const char *const domains[] = { "localhost", "" };
  * address    "::" is all of IPv6, "0.0.0.0" all of IPv4; "" leaves the row out
  * port       the option -p N is added to it
  * TLS        TLS_NONE, TLS_START (STARTTLS, STLS), TLS_WRAP (from the first byte)
- * protocol   SMTP (from other servers), SUBMISSION (from our users), POP3
+ * protocol   SMTP (from other servers), SUBMISSION (from our users), POP3, TRUSTED (as SUBMISSION, and
+ *            the networks of trusted[] need no login)
  * clear      1: passwords are taken without TLS too. Only for networks you trust
  */
 static const struct listener listeners[] = {
@@ -29,13 +30,31 @@ static const struct listener listeners[] = {
 	{ "0.0.0.0",    110, TLS_START, POP3,       0 },
 	{ "::",         995, TLS_WRAP,  POP3,       0 },
 	{ "0.0.0.0",    995, TLS_WRAP,  POP3,       0 },
+	/* { "0.0.0.0", 2525, TLS_START, TRUSTED,    0 },	printers, cameras, cron boxes */
 };
+
+/*
+ * Networks that may send without a login, to anywhere, through a TRUSTED listener.
+ *
+ * network    an address, or one with the number of its bits
+ * sender     "": the one they give; or the sender that all their mail gets
+ * hourly     recipients in an hour; 0: no limit
+ */
+static const struct trusted trusted[] = {
+	/* network        sender  hourly */
+	{ "127.0.0.0/8",  "",     1000 },
+	{ "::1/128",      "",     1000 },
+	/* { "192.168.1.20", "printer@example.org", 50 }, */
+};
+
+/* Recipients in an hour for one login; 0: no limit. */
+static const int login_hourly = 1000;
 
 /* ---- aliases ---- */
 
 /*
  * from   "local" (in every domain of ours), "local@domain", or "*@domain" for all that is not found
- * to     one or more accounts or aliases, separated by spaces
+ * to     one or more accounts, aliases or outside addresses, separated by spaces
  * The exact address is looked for first, then the local part, then the account, then the catch-all.
  * postmaster reaches the first account if no row says otherwise.
  */
@@ -51,6 +70,58 @@ static const char subaddress = '+';
 
 /* May a login send as anybody? 0: only as itself and the aliases that lead to it. */
 static const int send_as_anyone = 0;
+
+/* ---- the way out ---- */
+
+/*
+ * Where mail for others goes. The first row that fits sender and recipient counts.
+ *
+ * sender     domain of the envelope sender: "example.org", ".example.org" for all below it, "*"
+ * recipient  domain of the recipient: the same
+ * host       the next server: a name, or an address in []; "": as the MX records say
+ * port       mostly 25, 587 or 465
+ * TLS        ROUTE_CLEAR never, ROUTE_MAY if it can be had, ROUTE_MUST or not at all, ROUTE_WRAP from
+ *            the first byte
+ * verify     "": take any certificate; "ca": one that tls/ca.pem of the store vouches for, "builtin": one
+ *            of anchors[] below; "sha256:HEX": this public key (what openssl x509 -pubkey, openssl pkey
+ *            -pubin -outform der and sha256sum say)
+ * auth       "": none; or the first word of a line "KEY NAME PASSWORD" in the file `secrets` of the store
+ * protocol   ROUTE_SMTP or ROUTE_LMTP
+ */
+static const struct route routes[] = {
+	/* sender  recipient  host  port  TLS  verify  auth  protocol */
+	/* all mail through the provider (the usual ones differ in the name only):
+	{ "*", "*", "smtp.gmail.com",       587, ROUTE_MUST, "ca", "gmail",   ROUTE_SMTP },
+	{ "*", "*", "smtp.office365.com",   587, ROUTE_MUST, "ca", "outlook", ROUTE_SMTP },
+	{ "*", "*", "smtp.mailbox.org",     465, ROUTE_WRAP, "ca", "mailbox", ROUTE_SMTP },
+	{ "*", "*", "smtp.fastmail.com",    465, ROUTE_WRAP, "ca", "fastmail", ROUTE_SMTP },
+	{ "*", "*", "mail.gmx.net",         587, ROUTE_MUST, "ca", "gmx",     ROUTE_SMTP },
+	{ "*", "*", "smtp.mail.yahoo.com",  465, ROUTE_WRAP, "ca", "yahoo",   ROUTE_SMTP },
+	{ "*", "*", "email-smtp.eu-west-1.amazonaws.com", 587, ROUTE_MUST, "ca", "ses", ROUTE_SMTP }, */
+	/* hand a domain to Dovecot by LMTP (and name the domain in relay_domains[]):
+	{ "*", "example.org", "[127.0.0.1]", 24, ROUTE_CLEAR, "", "", ROUTE_LMTP }, */
+	/* be a backup MX for example.net (and name it in relay_domains[]): no row is wanted, its MX records
+	 * lead there, and the records behind our own name are left out */
+	{ "*", "*", "", 25, ROUTE_MAY, "", "", ROUTE_SMTP },
+};
+
+/* Domains whose mail is taken from anybody and carried on (backup MX, LMTP behind us). */
+static const char *const relay_domains[] = { "" };
+
+/* Name servers: addresses, with "#port" if it is not 53; none: those of /etc/resolv.conf. */
+static const char *const name_servers[] = { "" };
+
+/* Which addresses of a host are tried first. */
+static const int prefer_ipv6 = 1;
+
+/* Certificates that routes with "builtin" trust, in PEM: "-----BEGIN CERTIFICATE-----\n..." */
+static const char anchors[] = "";
+
+/* Mail of our own is signed with dkim/DOMAIN.pem of the store, if it is there (maild dkim DOMAIN). */
+static const char dkim_selector[] = "maild";
+
+/* Who may use the sockets `control` (maild queue and others) and `submit` (sendmail) of the store. */
+static const mode_t control_mode = 0600, submit_mode = 0666;
 
 /* ---- passwords ---- */
 
@@ -70,13 +141,17 @@ static const int64_t login_forget = 600000;
 
 enum {
 	SESSIONS = 1500,	/* connections at once, all protocols */
-	SPARE = 16,		/* of these, kept for our own work */
+	SPARE = 128,		/* of these, kept for our own work: mail going out, DNS */
 	TLS_SESSIONS = 256,	/* of these, with TLS (25 KB each when used) */
 	ACCOUNTS = 256,		/* accounts at most */
 	RECIPIENTS = 100,	/* of one message; RFC 5321 wants at least 100 */
 	ERRORS = 20,		/* a session with more errors is ended */
 	GUARDED = 512,		/* addresses with failed logins that are remembered */
-	BOXES = 64		/* mailboxes written to between two checkpoints */
+	BOXES = 64,		/* mailboxes written to between two checkpoints */
+	CLIENTS = 64,		/* sessions with other servers at once; also of SESSIONS */
+	PER_HOST = 4,		/* of these, with one destination */
+	DESTINATIONS = 1024,	/* domains that are known to be up or down */
+	ACTIVE = 16384		/* letters times destinations that are looked at together */
 };
 
 /* The largest message, in octets. */
@@ -107,6 +182,20 @@ static const int64_t tls_handshake = 30000, session_total = 86400000;
 
 /* Mail is in the mailboxes, synced, so often. */
 static const int64_t checkpoint_every = 1000;
+
+/*
+ * The n-th attempt to send a letter is made retry_step * n * n after it came: at once, after 7 minutes,
+ * 27, an hour, ... Its sender hears of the delay after delay_warning, and it comes back after lifetime.
+ */
+static const int64_t retry_step = 400000, delay_warning = 14400000, lifetime = 432000000;
+
+/* A host that does not answer is left alone so long. */
+static const int64_t host_rest = 300000;
+
+/* RFC 5321 4.5.3.2, as a client: connecting; replies to the greeting and commands; to DATA; each block
+ * of the text; the final dot. */
+static const int64_t client_connect = 30000, client_reply = 300000, client_data = 120000,
+	client_block = 180000, client_dot = 600000;
 
 /* A mailbox that another program has locked is tried again so often. */
 static const int64_t retry_locked = 5000;

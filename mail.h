@@ -7,6 +7,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <bearssl_rsa.h>
+
 #include "lib/addr.h"
 #include "lib/fs.h"
 #include "lib/ip.h"
@@ -15,6 +17,8 @@
 #include "lib/sasl.h"
 #include "lib/scram.h"
 
+enum { FORWARDS_MAX = 32 };		/* outside addresses one alias may lead to */
+
 /* Results of whatever can fail for now or for good. (access(2), not used here, has an R_OK too.) */
 #undef R_OK
 enum res { R_OK, R_AGAIN, R_TEMP, R_PERM };
@@ -22,7 +26,11 @@ enum res { R_OK, R_AGAIN, R_TEMP, R_PERM };
 /* ---- config.h: the types of its tables ---- */
 
 enum tls_mode { TLS_NONE, TLS_START, TLS_WRAP };
-enum protocol { SMTP, SUBMISSION, POP3 };
+enum protocol {
+	SMTP, SUBMISSION, POP3,
+	TRUSTED,			/* as SUBMISSION, and networks of trusted[] need no AUTH */
+	LOCAL				/* the socket of the store: our own machine, for sendmail */
+};
 
 struct listener {
 	const char *address;		/* "" does not listen */
@@ -35,6 +43,27 @@ struct listener {
 struct alias {
 	const char *from;		/* "local", "local@domain" or "*@domain" */
 	const char *to;			/* accounts or other aliases, separated by spaces */
+};
+
+struct trusted {
+	const char *network;		/* "192.0.2.0/24", "2001:db8::/32", an address */
+	const char *sender;		/* "": any; or the sender that its mail gets */
+	int hourly;			/* recipients in an hour; 0: no limit */
+};
+
+/* How a session with another server is made safe. TLS_NONE and TLS_WRAP as for listeners. */
+enum route_tls { ROUTE_CLEAR, ROUTE_MAY, ROUTE_MUST, ROUTE_WRAP };
+enum route_protocol { ROUTE_SMTP, ROUTE_LMTP };
+
+struct route {
+	const char *sender;		/* domain of the sender: "example.org", ".example.org" (below it), "*" */
+	const char *recipient;		/* the same for the recipient */
+	const char *host;		/* the next server: a name, an [address]; "": by MX */
+	int port;
+	enum route_tls tls;
+	const char *verify;		/* "", "ca", "builtin", "sha256:HEX" */
+	const char *auth;		/* key of a line in `secrets`; "": no AUTH */
+	enum route_protocol protocol;
 };
 
 /* ---- mail.c ---- */
@@ -98,12 +127,21 @@ int user_in(const struct user_set *s, int slot);
 
 enum where { W_LOCAL, W_UNKNOWN, W_REMOTE, W_LATER };
 
+/* Outside addresses that aliases lead to: words of config.h. */
+struct forwards {
+	int n;
+	struct {
+		const char *p;
+		size_t n;
+	} to[FORWARDS_MAX];
+};
+
 /*
  * Where does a recipient live? W_LOCAL: `to` holds the accounts it reaches (aliases, subaddresses,
- * catch-all, postmaster). W_UNKNOWN: one of our domains, but nobody. W_REMOTE: not ours.
+ * catch-all, postmaster) and `out` (may be NULL) the outside ones. W_UNKNOWN: one of our domains, but nobody. W_REMOTE: not ours.
  * W_LATER: as W_UNKNOWN, but the accounts cannot be read now. Calls user_load().
  */
-enum where user_resolve(struct user_set *to, const struct addr *a);
+enum where user_resolve(struct user_set *to, struct forwards *out, const struct addr *a);
 
 /* Is the domain one of ours? */
 int user_owns(const char *domain, size_t n);
@@ -142,6 +180,15 @@ int64_t guard_failed(const struct ip *peer);
 /* A login succeeded. */
 void guard_passed(const struct ip *peer);
 
+/* The row of trusted[] for an address, -1: none. */
+int guard_trusted(const struct ip *peer);
+
+/*
+ * One more recipient from a login (user >= 0) or a trusted address (user -1): 0, or -1: it has had its
+ * hourly number (the first refusal of an hour is logged).
+ */
+int guard_spend(int user, const struct ip *peer);
+
 /* ---- tls.c ---- */
 
 extern const size_t tls_memory;
@@ -156,6 +203,19 @@ void tls_reload(int force);
 /* For conn_upgrade(), and for conn_new() with implicit TLS: makes c a TLS server connection. -1: no
  * engine is free or no certificate. */
 int tls_start(struct conn *c);
+
+/* How much a server is trusted to be the one it says it is. */
+struct tls_trust {
+	enum { TRUST_ANY, TRUST_CA, TRUST_BUILTIN, TRUST_PIN } how;
+	unsigned char pin[32];		/* SHA-256 of the certificate's SubjectPublicKeyInfo */
+};
+
+/* The same from a word of routes[]: 0, or -1: it is none. */
+int tls_trust(struct tls_trust *t, const char *word);
+
+/* As tls_start(), on the client's side: name is the server's, for SNI (not if it is an address) and, but for
+ * TRUST_ANY, for the check. When it fails, c->why says how. -1: no engine is free, no anchors. */
+int tls_connect(struct conn *c, const char *name, const struct tls_trust *t);
 
 /* "TLSv1.2" and the suite's name as IANA spells it, for trace fields; NULL without TLS. */
 const char *tls_version(const struct conn *c);
@@ -176,6 +236,7 @@ struct letter {
 	int slot;
 	enum res bad;			/* first trouble: R_OK, R_TEMP (disk), R_PERM (too big) */
 	int full;			/* the trouble is a lack of space (452), else I/O (451) */
+	int out;			/* it has recipients for other servers */
 	int64_t arrival;		/* real time, seconds */
 	off_t text;			/* where the text begins in the file; 0: envelope still open */
 	off_t size;			/* bytes so far */
@@ -194,11 +255,16 @@ enum res store_room(uint64_t size);
 /* Has a sync failed, so that nothing is accepted now? */
 int store_broken(void);
 
-/* Begin: the sender's mailbox as written ("" for the null sender). slot: the connection's. */
-enum res letter_begin(struct letter *l, int slot, const char *sender, size_t n);
+/* Begin: the sender's mailbox as written ("" for the null sender), and parameters as in relay.h ("" or
+ * "KEY=VALUE KEY"). slot: the connection's; SESSIONS and above: our own letters (OWN_LETTERS). */
+enum { OWN_LETTERS = 2 };
+enum res letter_begin(struct letter *l, int slot, const char *sender, size_t n, const char *params);
 
 /* One recipient as written and the local accounts it means. */
 enum res letter_rcpt(struct letter *l, const char *rcpt, size_t n, const struct user_set *to);
+
+/* One recipient for another server, with parameters as in relay.h. */
+enum res letter_out(struct letter *l, const char *rcpt, size_t n, const char *params);
 
 /* Text with LF line ends. Errors are kept in l->bad; the rest is swallowed. */
 void letter_text(struct letter *l, const char *p, size_t n);
@@ -406,6 +472,24 @@ void drop_close(struct drop *d);
 void drop_init(void);
 
 extern const size_t drop_memory;
+
+/* ---- sign.c: the keys that sign our mail, dkim/DOMAIN.pem of the store ---- */
+
+/* The key for a domain (of a From field), cached, or NULL: there is none. Valid until the next call. */
+const br_rsa_private_key *sign_key(const char *domain);
+
+/* The command `maild dkim DOMAIN`: make a key if there is none, print the TXT record. Exit code. */
+int sign_command(int argc, char **argv);
+
+/* ---- control.c: sockets in the store: `control` for the postmaster, `submit` for sendmail ---- */
+
+/* Make and listen; before privileges are dropped. die()s. */
+void control_init(void);
+
+/* ---- sendmail.c: the command line that programs expect ---- */
+
+/* As sendmail(8), mailq(1) or newaliases(1), by argv[0]. Exit code of sysexits(3). */
+int sendmail_run(int argc, char **argv, const char *dir);
 
 /* ---- admin.c: the commands ---- */
 

@@ -305,7 +305,7 @@ mail(struct smtp *s, const char *p, size_t n)
 		reply(s, disk_error(!store_broken()));
 		return;
 	}
-	if (letter_begin(&s->letter, conn_slot(s->c), a.mailbox, a.nmailbox) != R_OK) {
+	if (letter_begin(&s->letter, conn_slot(s->c), a.mailbox, a.nmailbox, "") != R_OK) {
 		letter_abort(&s->letter);
 		reply(s, disk_error(s->letter.full));
 		return;
@@ -337,7 +337,7 @@ rcpt_error(struct smtp *s, const struct addr *a, struct user_set *to)
 {
 	if (s->nrcpt >= RECIPIENTS)
 		return "452 4.5.3 Too many recipients";
-	switch (user_resolve(to, a)) {
+	switch (user_resolve(to, NULL, a)) {
 	case W_LOCAL:
 		break;
 	case W_UNKNOWN:

@@ -197,7 +197,7 @@ append(struct letter *l, const char *p, size_t n)
 }
 
 enum res
-letter_begin(struct letter *l, int slot, const char *sender, size_t n)
+letter_begin(struct letter *l, int slot, const char *sender, size_t n, const char *params)
 {
 	char line[ADDR_TEXT + 8];
 	int len;
@@ -206,8 +206,22 @@ letter_begin(struct letter *l, int slot, const char *sender, size_t n)
 	new_id(l->id);
 	l->slot = slot;
 	l->fd = -1;
-	len = snprintf(line, sizeof(line), "F<%.*s>\n", (int)n, sender);
+	len = snprintf(line, sizeof(line), "F<%.*s>%s", (int)n, sender, *params ? " " : "");
 	append(l, line, (size_t)len);
+	append(l, params, strlen(params));
+	append(l, "\n", 1);
+	return l->bad;
+}
+
+enum res
+letter_out(struct letter *l, const char *rcpt, size_t n, const char *params)
+{
+	append(l, "T<", 2);
+	append(l, rcpt, n);
+	append(l, *params ? "> " : ">", *params ? 2 : 1);
+	append(l, params, strlen(params));
+	append(l, "\n", 1);
+	l->out = 1;
 	return l->bad;
 }
 

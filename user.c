@@ -508,7 +508,7 @@ resolve_own(struct user_set *to, const struct part *local, const struct part *do
 }
 
 enum where
-user_resolve(struct user_set *to, const struct addr *a)
+user_resolve(struct user_set *to, struct forwards *out, const struct addr *a)
 {
 	char low[ADDR_LOCAL + 1];
 	struct part local, domain = { a->domain, a->ndomain };
@@ -517,6 +517,8 @@ user_resolve(struct user_set *to, const struct addr *a)
 
 	fresh = user_load() == 0;	/* trouble is logged, and the accounts known so far stay */
 	memset(to, 0, sizeof(*to));
+	if (out)
+		out->n = 0;
 	if (a->literal)
 		return W_REMOTE;
 	if (a->ndomain && !user_owns(a->domain, a->ndomain))
@@ -536,7 +538,7 @@ user_may_send(int slot, const struct addr *a)
 
 	if (send_as_anyone || !a->nmailbox)
 		return 1;
-	return slot >= 0 && slot < ACCOUNTS && user_resolve(&s, a) == W_LOCAL && user_in(&s, slot);
+	return slot >= 0 && slot < ACCOUNTS && user_resolve(&s, NULL, a) == W_LOCAL && user_in(&s, slot);
 }
 
 /* ---- the checks at start ---- */

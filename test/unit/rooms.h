@@ -426,7 +426,7 @@ post(const char *one, const char *two, const char *text, size_t n)
 	int slot;
 
 	post_answer = R_AGAIN;
-	if (letter_begin(l, 0, "s@far.example", 13) != R_OK) {
+	if (letter_begin(l, 0, "s@far.example", 13, "") != R_OK) {
 		letter_abort(l);
 		return R_TEMP;
 	}

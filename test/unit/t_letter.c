@@ -43,7 +43,7 @@ begin(int i)
 	to.bit[alice / 8] = (unsigned char)(1 << alice % 8);
 	o->n = 0;
 	o->state = OPEN;
-	if (letter_begin(&o->l, i, "s@far.example", 13) != R_OK ||
+	if (letter_begin(&o->l, i, "s@far.example", 13, "") != R_OK ||
 	    letter_rcpt(&o->l, "alice@localhost", 15, &to) != R_OK) {
 		letter_abort(&o->l);
 		o->state = IDLE;

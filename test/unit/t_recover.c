@@ -83,8 +83,8 @@ send_one(const char *rcpt, const char *body)
 
 	memset(&to, 0, sizeof(to));
 	memset(&a, 0, sizeof(a));
-	if (addr_mailbox(&a, rcpt, strlen(rcpt)) < 0 || user_resolve(&to, &a) != W_LOCAL ||
-	    letter_begin(&l, 0, "sender@far.example", 18) != R_OK ||
+	if (addr_mailbox(&a, rcpt, strlen(rcpt)) < 0 || user_resolve(&to, NULL, &a) != W_LOCAL ||
+	    letter_begin(&l, 0, "sender@far.example", 18, "") != R_OK ||
 	    letter_rcpt(&l, rcpt, strlen(rcpt), &to) != R_OK)
 		_exit(4);
 	letter_text(&l, "Received: from x ([192.0.2.1])\n\tby test.example with SMTP id ", 61);

@@ -212,7 +212,7 @@ resolved(const char *mailbox)
 	n = snprintf(path, sizeof(path), "<%s>", mailbox);
 	if (addr_path(&a, path, (size_t)n, ADDR_BARE) < 0)
 		return "syntax";
-	switch (user_resolve(&to, &a)) {
+	switch (user_resolve(&to, NULL, &a)) {
 	case W_REMOTE:
 		return "remote";
 	case W_UNKNOWN:

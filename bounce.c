@@ -1,0 +1,3 @@
+/* See LICENSE file for copyright and licence details. */
+/* Reports to senders, RFC 3464. */
+#include "relay.h"

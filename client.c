@@ -1,0 +1,3 @@
+/* See LICENSE file for copyright and licence details. */
+/* One session with another server, SMTP or LMTP. */
+#include "relay.h"
