@@ -17,6 +17,10 @@
 #include "mail.h"
 #include "store.h"
 
+enum { VOIDS = 16 };
+
+static char voided[VOIDS][ID_TEXT];
+
 static struct {
 	struct fs_dir dir;
 	struct mail m;		/* m.fd < 0: no file in hand */
@@ -51,6 +55,35 @@ queue_late(void)
 	q.late = 1;
 	if (!q.at)
 		q.at = loop_now + retry_locked;
+}
+
+void
+queue_void(const char *id)
+{
+	static int next;
+
+	(void)text_copy(voided[next], ID_TEXT, id, strlen(id));
+	next = (next + 1) % VOIDS;
+	queue_late();
+}
+
+/* Was it refused? Then it goes, or the next round tries again. */
+static int
+refused(const char *id)
+{
+	char path[PATH_TEXT];
+	int i;
+
+	for (i = 0; i < VOIDS && strcmp(voided[i], id) != 0; i++)
+		;
+	if (i == VOIDS)
+		return 0;
+	queue_path(path, "queue", id);
+	if (unlink(path) < 0)
+		queue_late();
+	else
+		voided[i][0] = '\0';
+	return 1;
 }
 
 int
@@ -219,6 +252,8 @@ take_up(void)
 
 	errno = 0;
 	while ((name = fs_dirnext(&q.dir))) {
+		if (refused(name))
+			continue;
 		if (queue_open(&q.m, name, &bad) == 0) {
 			q.next = 0;
 			q.left = q.bad = 0;

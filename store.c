@@ -469,7 +469,8 @@ enqueue(struct letter *l)
 		return -1;
 	if (fs_syncdir("spool/queue") == 0)
 		return 0;
-	(void)unlink(to);	/* it will be refused; if this fails too it may come twice, not never */
+	if (unlink(to) < 0)
+		queue_void(l->id);	/* it will be refused, and must not come nevertheless */
 	return -1;
 }
 
@@ -782,7 +783,8 @@ store_init(void)
 		die(EX_IOERR, "users:");
 	box_init();
 	open_journal();
+	/* a lock, no room, a bad disk: heal() will go on with it */
 	if (recover() < 0 || journal_reset(&journal) < 0)
-		broken = 1;		/* a lock, no room, a bad disk: heal() will go on with it */
+		store_break("start");
 	queue_kick();
 }

@@ -34,6 +34,9 @@ int store_defer(const struct mail *m, int user);
 void queue_kick(void);
 void queue_late(void);
 
+/* This letter was refused, but its file could not be removed: that is tried again, and nobody gets it. */
+void queue_void(const char *id);
+
 /* Is no append of the queue under way? A checkpoint would void its note. */
 int queue_idle(void);
 
