@@ -78,6 +78,29 @@ ip_from(struct ip *a, int *port, const struct sockaddr *sa)
 	}
 }
 
+socklen_t
+ip_to(struct sockaddr_storage *sa, const struct ip *a, int port)
+{
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	memset(sa, 0, sizeof(*sa));
+	if (ip_is4(a)) {
+		memset(&in, 0, sizeof(in));
+		in.sin_family = AF_INET;
+		in.sin_port = htons((uint16_t)port);
+		memcpy(&in.sin_addr, a->a + 12, 4);
+		memcpy(sa, &in, sizeof(in));
+		return sizeof(in);
+	}
+	memset(&in6, 0, sizeof(in6));
+	in6.sin6_family = AF_INET6;
+	in6.sin6_port = htons((uint16_t)port);
+	memcpy(&in6.sin6_addr, a->a, 16);
+	memcpy(sa, &in6, sizeof(in6));
+	return sizeof(in6);
+}
+
 int
 ip_parse(struct ip *a, const char *text)
 {

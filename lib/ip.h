@@ -23,6 +23,9 @@ char *ip_text(char dst[IP_TEXT], const struct ip *a);
 /* The address and the port of a socket address; 0, or -1 for another family. */
 int ip_from(struct ip *a, int *port, const struct sockaddr *sa);
 
+/* The other way round: fills sa, returns its length. */
+socklen_t ip_to(struct sockaddr_storage *sa, const struct ip *a, int port);
+
 /* Parse text ("192.0.2.1" or "2001:db8::1"); 0 or -1. */
 int ip_parse(struct ip *a, const char *text);
 

@@ -113,11 +113,39 @@ sockets(void)
 	CHECK_INT(ip_from(&a, &port, &other), -1);
 }
 
+/* Into a socket address and back. */
+static void
+there_and_back(void)
+{
+	static const struct {
+		const char *text;
+		int family;
+		socklen_t n;
+	} t[] = {
+		{ "192.0.2.1", AF_INET, sizeof(struct sockaddr_in) },
+		{ "2001:db8::25", AF_INET6, sizeof(struct sockaddr_in6) },
+	};
+	struct sockaddr_storage sa;
+	struct ip a, b;
+	size_t i;
+	int port;
+
+	for (i = 0; i < LEN(t); i++) {
+		CHECK_INT(ip_parse(&a, t[i].text), 0);
+		CHECK_INT(ip_to(&sa, &a, 2525), t[i].n);
+		CHECK_INT(sa.ss_family, t[i].family);
+		CHECK_INT(ip_from(&b, &port, (struct sockaddr *)&sa), 0);
+		CHECK_MEM(&b, sizeof(b), &a, sizeof(a));
+		CHECK_INT(port, 2525);
+	}
+}
+
 int
 main(void)
 {
 	text();
 	networks();
 	sockets();
+	there_and_back();
 	return test_end();
 }
