@@ -245,12 +245,10 @@ mail_envelope(const struct mail *m)
 	static char env[ENVELOPE_MAX];
 	size_t n = (size_t)(m->text - m->at);
 
-	_Static_assert(RECIPIENTS * (ADDR_TEXT + NAME_TEXT + 8) + 512 < ENVELOPE_MAX,
-	    "an envelope with all its recipients can be read");
 	if (m->text < m->at || n >= sizeof(env) || fs_read(m->fd, env, n, m->at) < 0)
 		return NULL;
 	env[n] = '\0';
-	return strncmp(env, "F<", 2) ? NULL : env;
+	return (*env == 'F' || *env == 'W') && env[1] == '<' ? env : NULL;
 }
 
 int
@@ -265,8 +263,8 @@ mail_rcpt(const char *env, const char **line, struct rcpt *r)
 			return 0;
 		for (name = e; name > p && *name != '>'; name--)
 			;
-		if (name == p || name + 1 == e)
-			continue;	/* not a local one */
+		if (name == p || name + 1 == e || (name[2] >= 'A' && name[2] <= 'Z'))
+			continue;	/* one for another server, maybe with parameters */
 		*line = p;
 		r->state = *p;
 		r->at = p - env;
@@ -315,14 +313,16 @@ original(char dst[ADDR_TEXT + 1], char *line, const char *name)
 static ssize_t
 head(const struct emit *e)
 {
-	char date[DATE_TEXT], from[ADDR_TEXT + 16], to[ADDR_TEXT + 1], *env, *sender, *end;
+	char date[DATE_TEXT], from[ADDR_TEXT + 16], to[ADDR_TEXT + 1], *env, *sender, *close, *end;
 	int n;
 
 	env = mail_envelope(e->m);
-	if (!env || !(end = strchr(env, '\n')) || end[-1] != '>')
+	if (!env || !(end = strchr(env, '\n')))
 		return -1;
-	end[-1] = '\0';
 	sender = env + 2;
+	for (close = end; close > sender && *close != '>'; close--)
+		;		/* parameters may follow */
+	*close = '\0';
 	if (strlen(sender) > ADDR_TEXT)
 		return -1;
 	from_sender(from, sender);

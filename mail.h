@@ -260,7 +260,7 @@ int store_broken(void);
 enum { OWN_LETTERS = 2 };
 enum res letter_begin(struct letter *l, int slot, const char *sender, size_t n, const char *params);
 
-/* One recipient as written and the local accounts it means. */
+/* One recipient as written and the local accounts it means. R_PERM: there are too many. */
 enum res letter_rcpt(struct letter *l, const char *rcpt, size_t n, const struct user_set *to);
 
 /* One recipient for another server, with parameters as in relay.h. */
@@ -299,6 +299,9 @@ int store_cut(int user, uint64_t was, uint64_t size);
 /* All that is in the journal is in the mailboxes and synced: 0, or -1. Also at the end. */
 int store_checkpoint(void);
 
+/* Who wants to hear of letters that have come into spool/out (NULL: any): relay.c. */
+extern void (*store_out)(const char *id);
+
 extern const size_t store_memory;
 
 /* ---- box.c: mailboxes, one for each slot of user.c ---- */
@@ -312,7 +315,7 @@ struct mail {
 	off_t end;
 };
 
-enum { ENVELOPE_MAX = 65536 };
+enum { ENVELOPE_MAX = 131072, ENVELOPE_SPARE = 2048 };	/* octets; what a line needs at most */
 
 /* Its envelope as text, in a static buffer; NULL: it cannot be read. */
 char *mail_envelope(const struct mail *m);

@@ -505,6 +505,32 @@ keep_orphans(const struct mail *m)
 	return env ? 0 : -1;
 }
 
+/* Letters for other servers: their files, then what was changed in them. */
+static int
+recover_out(void)
+{
+	char id[JOURNAL_TAG + 1], mark[64];
+	struct record r;
+	struct mail m;
+	off_t at = 0;
+	int more;
+
+	while ((more = journal_next(&journal, &at, &r)) > 0)
+		if (r.type == RECORD_LETTER && as_mail(&m, &r) == 0 && out_recover(&m) < 0)
+			return -1;
+	at = 0;
+	while (more == 0 && (more = journal_next(&journal, &at, &r)) > 0) {
+		if (r.type == RECORD_MARK && r.n <= sizeof(mark)) {
+			(void)text_copy(id, sizeof(id), r.tag, strnlen(r.tag, JOURNAL_TAG));
+			if (fs_read(journal.fd, mark, (size_t)r.n, r.at) < 0 ||
+			    out_remark(id, mark, (size_t)r.n) < 0)
+				return -1;
+		}
+		more = 0;
+	}
+	return more < 0 || out_sync() < 0 ? -1 : 0;
+}
+
 int
 recover(void)
 {
@@ -520,7 +546,7 @@ recover(void)
 		if (r.type == RECORD_LETTER && as_mail(&m, &r) == 0 && keep_orphans(&m) < 0)
 			return -1;
 	}
-	if (more < 0)
+	if (more < 0 || recover_out() < 0)
 		return -1;
 	for (i = 0; i < ACCOUNTS; i++) {
 		if (noted[i].after && recover_box(i, &noted[i]) < 0) {

@@ -18,19 +18,19 @@ enum {
  *	F<sender> PARAMS	as written at MAIL: BODY=8BITMIME SMTPUTF8 RET= ENVID= (RFC 3461), and
  *				BY=login, BY=[address] of a trusted network, or BY=local: who handed it
  *				in; without it, it came from outside
- *	T<recipient> PARAMS	NOTIFY= ORCPT= (RFC 3461), FORWARD: an alias led there
+ *	T<recipient> PARAMS	NOTIFY= ORCPT= (RFC 3461), FORWARD=alias@domain (xtext): that led there
  *
  * Overwritten in place: T becomes D when the recipient is done with (sent, or a report is queued); F
  * becomes W when the sender has been told of the delay. A letter that is its own journal has the
  * same file under two names, spool/queue/ID for the local recipients; each is unlinked by its own.
  */
 enum {
-	LINE_MAX_OUT = 2 * ADDR_TEXT + 1536	/* bytes of such a line */
+	OUT_LINE = ADDR_TEXT + 960	/* bytes of such a line, at most */
 };
 
 /* One of these lines, parsed; pointers into `text`. */
 struct out_line {
-	char text[LINE_MAX_OUT];
+	char text[OUT_LINE + 1];
 	char state;			/* F W T D */
 	const char *mailbox;		/* NUL-terminated, as written, without < and > */
 	const char *params;		/* "" or "KEY=VALUE KEY ..."; for local recipients: the account */

@@ -5,11 +5,12 @@
  *	spool/tmp/SLOT		a letter that is being received, in queue format
  *	spool/journal		letters that were acknowledged since the last checkpoint (lib/journal.h)
  *	spool/queue/ID		letters that wait: large ones, and those whose mailbox was locked
+ *	spool/out/ID		letters for other servers (out.c); large ones have both names
  *	spool/bad/		what could not be understood; never deleted
  *
  * Queue format: the envelope, "F<sender>" and a line "T<recipient> account" for each recipient, a blank
  * line, the text with LF line ends. T becomes D when the letter is in that mailbox, on the disk.
- * The journal has records of two types: a letter (tag: id and length of the envelope; payload:
+ * The journal has records of three types (for the third see out.c): a letter (tag: id and length of the envelope; payload:
  * queue format) and a note (tag: account; payload: struct note): "all in this mailbox up to here is
  * on the disk". A note goes before the first letter for a mailbox after each sync of it.
  *
@@ -43,6 +44,7 @@
 struct owed {
 	struct mail m;			/* in the journal */
 	struct user_set to;		/* accounts that did not get it */
+	int local, out;			/* are there any; is its file in spool/out still to be made */
 };
 
 /*
@@ -58,6 +60,7 @@ struct pen {
 enum { PENS = 64, TURNS = 4 };	/* a letter waits so many turns for others to be synced with */
 
 struct journal journal;
+void (*store_out)(const char *id);
 
 static struct pen pens[PENS];
 static struct owed owed[SESSIONS];
@@ -216,6 +219,8 @@ letter_begin(struct letter *l, int slot, const char *sender, size_t n, const cha
 enum res
 letter_out(struct letter *l, const char *rcpt, size_t n, const char *params)
 {
+	if (l->size + ENVELOPE_SPARE > ENVELOPE_MAX)
+		return R_PERM;
 	append(l, "T<", 2);
 	append(l, rcpt, n);
 	append(l, *params ? "> " : ">", *params ? 2 : 1);
@@ -234,6 +239,8 @@ letter_rcpt(struct letter *l, const char *rcpt, size_t n, const struct user_set 
 	for (i = 0; i < ACCOUNTS; i++) {
 		if (!user_in(to, i) || user_in(&l->to, i))
 			continue;
+		if (l->size + ENVELOPE_SPARE > ENVELOPE_MAX)
+			return R_PERM;
 		len = snprintf(line, sizeof(line), "T<%.*s> %s\n", (int)n, rcpt, user_at(i)->name);
 		append(l, line, (size_t)len);
 		if (l->bad)
@@ -315,6 +322,18 @@ store_note(int user)
 		return -1;
 	box_noted(user);
 	return 0;
+}
+
+int
+store_mark(const char *id, const void *p, size_t n)
+{
+	if (!checkpoint_at)
+		checkpoint_at = loop_now + checkpoint_every;
+	if (!journal_fits(&journal, n) && store_checkpoint() == 0)
+		return 0;		/* it has synced the file */
+	if (journal_begin(&journal, RECORD_MARK, id, n) < 0 || journal_add(&journal, p, n) < 0)
+		return -1;
+	return journal_end(&journal);
 }
 
 int
@@ -405,12 +424,25 @@ letter_finish(struct letter *l)
 /* ---- out of the journal ---- */
 
 static void
-owe(const struct mail *m, const struct user_set *to)
+owe(const struct mail *m, const struct user_set *to, int local, int out)
 {
 	BUG_IF(nowed == SESSIONS);
 	owed[nowed].m = *m;
 	owed[nowed].to = *to;
+	owed[nowed].local = local;
+	owed[nowed].out = out;
 	nowed++;
+}
+
+/* For other servers: 0 or -1. */
+static int
+send_out(const struct mail *m)
+{
+	if (out_put(m) < 0)
+		return -1;
+	if (store_out)
+		store_out(m->id);
+	return 0;
 }
 
 /* Append a small letter to a mailbox, at once. */
@@ -433,7 +465,7 @@ deliver(struct letter *l)
 	struct user_set late;
 	char to[400] = "";
 	size_t n = 0;
-	int i, some = 0;
+	int i, out, some = 0;
 
 	memset(&late, 0, sizeof(late));
 	for (i = 0; i < ACCOUNTS; i++) {
@@ -451,26 +483,49 @@ deliver(struct letter *l)
 	}
 	if (n)
 		log_event(l->id, "delivered to=%s", to);
-	if (!some)
-		return;
-	owe(&m, &late);
-	log_event(l->id, "deferred reason=\"mailbox locked or in trouble\"");
+	out = l->out && send_out(&m) < 0;
+	if (out)
+		store_trouble("spool/out");
+	if (some || out)
+		owe(&m, &late, some, out);
+	if (some)
+		log_event(l->id, "deferred reason=\"mailbox locked or in trouble\"");
+}
+
+/* Give the scratch file its names, durably. */
+static int
+name_large(const struct letter *l, const char *from, const char *queue, const char *out)
+{
+	static const struct user_set nobody;
+	int local = memcmp(&l->to, &nobody, sizeof(nobody)) != 0;
+
+	if (l->out && local && link(from, out) < 0)
+		return -1;
+	if (rename(from, local ? queue : out) < 0)
+		return -1;
+	return (l->out && fs_syncdir("spool/out") < 0) || (local && fs_syncdir("spool/queue") < 0) ?
+	    -1 : 0;
 }
 
 /* A large letter is its own journal: its scratch file, synced, becomes a queue file. */
 static int
 enqueue(struct letter *l)
 {
-	char from[PATH_TEXT], to[PATH_TEXT];
+	char from[PATH_TEXT], queue[PATH_TEXT], out[PATH_TEXT];
+	int e;
 
 	scratch_path(from, l->slot);
-	(void)snprintf(to, sizeof(to), "spool/queue/%s", l->id);
-	if (ftruncate(l->fd, l->size) < 0 || fsync(l->fd) < 0 || rename(from, to) < 0)
+	(void)snprintf(queue, sizeof(queue), "spool/queue/%s", l->id);
+	(void)snprintf(out, sizeof(out), "spool/out/%s", l->id);
+	if (ftruncate(l->fd, l->size) < 0 || fsync(l->fd) < 0)
 		return -1;
-	if (fs_syncdir("spool/queue") == 0)
+	if (name_large(l, from, queue, out) == 0)
 		return 0;
-	if (unlink(to) < 0)
-		queue_void(l->id);	/* it will be refused, and must not come nevertheless */
+	/* it will be refused, and must not come nevertheless */
+	e = errno;
+	if ((unlink(queue) < 0 && errno != ENOENT) || (unlink(out) < 0 && errno != ENOENT))
+		queue_void(l->id);
+	errno = e;
 	return -1;
 }
 
@@ -484,6 +539,8 @@ commit_large(struct letter *l)
 		return;
 	}
 	queue_kick();
+	if (l->out && store_out)
+		store_out(l->id);
 }
 
 int
@@ -551,7 +608,7 @@ write_queue(const struct owed *o, int fd)
 }
 
 static int
-settle(const struct owed *o)
+settle_local(const struct owed *o)
 {
 	char tmp[PATH_TEXT], path[PATH_TEXT];
 	int fd, r;
@@ -569,6 +626,17 @@ settle(const struct owed *o)
 	return r == 0 ? fs_syncdir("spool/queue") : -1;
 }
 
+static int
+settle(struct owed *o)
+{
+	if (o->local && settle_local(o) < 0)
+		return -1;
+	if (o->local)
+		queue_late();
+	o->local = 0;
+	return o->out ? send_out(&o->m) : 0;
+}
+
 int
 store_queue(const struct mail *m)
 {
@@ -576,7 +644,7 @@ store_queue(const struct mail *m)
 
 	memset(&o, 0, sizeof(o));
 	o.m = *m;
-	return settle(&o);
+	return settle_local(&o);
 }
 
 int
@@ -593,7 +661,7 @@ store_defer(const struct mail *m, int user)
 		o.m = *m;
 		memset(&o.to, 0, sizeof(o.to));
 		o.to.bit[user / 8] = (unsigned char)(1 << (user % 8));
-		return settle(&o);
+		return settle_local(&o);
 	}
 	env = mail_envelope(&queued);
 	while (env && mail_rcpt(env, &line, &r))
@@ -612,7 +680,6 @@ store_settle(void)
 			return -1;
 		}
 		nowed--;
-		queue_late();
 	}
 	return 0;
 }
@@ -628,13 +695,13 @@ store_checkpoint(void)
 	while (!queue_idle())
 		(void)queue_tick(0);
 	checkpoint_at = 0;
-	if (journal_empty(&journal) && !box_dirty())
+	if (journal_empty(&journal) && !box_dirty() && !out_dirty())
 		return 0;
 	if (store_settle() < 0) {
 		checkpoint_at = loop_now + checkpoint_every;
 		return -1;
 	}
-	if (box_syncall() < 0 || journal_reset(&journal) < 0) {
+	if (box_syncall() < 0 || out_sync() < 0 || journal_reset(&journal) < 0) {
 		/* what was not synced may be lost, whatever a second sync says: only the journal has it */
 		store_break("checkpoint");
 		return -1;
@@ -682,6 +749,8 @@ heal(void)
 		return;
 	}
 	queue_kick();		/* as at start: what recovery has left there waits for nothing else */
+	if (store_out)
+		store_out(NULL);
 	log_event("-", "disk-healed");
 }
 
@@ -734,7 +803,8 @@ static void
 make_rooms(void)
 {
 	static const char *const rooms[] = {
-		"mail", "spool", "spool/tmp", "spool/queue", "spool/bad", "spool/index", "tls"
+		"mail", "spool", "spool/tmp", "spool/queue", "spool/out", "spool/hold", "spool/bad",
+		"spool/index", "tls"
 	};
 	size_t i;
 

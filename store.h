@@ -5,7 +5,7 @@
 #include "lib/journal.h"
 #include "mail.h"
 
-enum { RECORD_LETTER = 1, RECORD_NOTE = 2 };
+enum { RECORD_LETTER = 1, RECORD_NOTE = 2, RECORD_MARK = 3 };
 
 extern struct journal journal;
 
@@ -24,7 +24,7 @@ enum res store_append(const struct mail *m, int user);
 /* Write queue files for letters whose mailboxes could not be written to: 0 or -1. */
 int store_settle(void);
 
-/* Write a queue file for the recipients of a letter that have no account: 0 or -1. */
+/* Write a queue file for the recipients of a letter whose accounts are gone: 0 or -1. */
 int store_queue(const struct mail *m);
 
 /* Recovery: let the queue bring a letter of the journal to an account, durably: 0 or -1. */
@@ -45,6 +45,22 @@ int queue_tick(int wait);
 
 /* Open a queue file: 0; -1: it is not there or does not parse (*bad is set). m->fd is the caller's. */
 int queue_open(struct mail *m, const char *id, int *bad);
+
+/* ---- out.c, for the store ---- */
+
+/* A letter of the journal with recipients for other servers: make its file, not synced. 0 or -1. */
+int out_put(const struct mail *m);
+
+/* Sync what was made or changed: 0 or -1. Is there any? */
+int out_sync(void);
+int out_dirty(void);
+
+/* Recovery: put a letter's file right (if it has recipients for others); overwrite a mark again: 0 or -1. */
+int out_recover(const struct mail *m);
+int out_remark(const char *id, const void *p, size_t n);
+
+/* A change in a file of spool/out, for the journal: 0 or -1. It counts after a sync. */
+int store_mark(const char *id, const void *p, size_t n);
 
 /* Bring the mailboxes in line with the journal: 0, or -1 (logged). Everything is synced then. */
 int recover(void);
