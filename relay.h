@@ -3,6 +3,7 @@
 #ifndef RELAY_H
 #define RELAY_H
 
+#include "lib/dns.h"
 #include "mail.h"
 
 enum {
@@ -118,6 +119,47 @@ int client_start(const struct hop *h, const struct client_user *u, void *arg);
 int client_count(void);
 
 extern const size_t client_memory;
+
+/* ---- route.c: where to ---- */
+
+enum {
+	HOSTS = 8,		/* of a destination that are tried */
+	ADDRESSES = 12		/* of all of them together */
+};
+
+/* The hosts of a destination, in the order in which they are tried. */
+struct way {
+	struct dns_query q;		/* under way */
+	int row;			/* of routes[] */
+	enum { WAY_NONE, WAY_ASKING, WAY_OPEN, WAY_LATER, WAY_NEVER } state;
+	char status[STATUS_TEXT];	/* why LATER or NEVER */
+	const char *words;
+	int64_t until;			/* the answer is good until then (monotonic ms) */
+	int n;				/* addresses in hop */
+	struct hop hop[ADDRESSES];
+	/* while asking */
+	char name[ADDR_DOMAIN + 1];	/* the destination */
+	int nhosts, host;		/* the MX hosts, and the one whose addresses are asked for */
+	int six;			/* its AAAA records come now */
+	int soft;			/* an answer was missing: no conclusion from the others */
+	char hosts[HOSTS][ADDR_DOMAIN + 1];
+	uint16_t preference[HOSTS];
+	void (*done)(struct way *w);
+};
+
+/* The row of routes[] for the domains of a sender ("" for the null sender) and a recipient; -1: none. */
+int route_row(const char *sender, const char *recipient);
+
+/* Find the hosts of a destination: for a row with a host that one, else by MX. 0: the state is
+ * OPEN, LATER or NEVER at once (an address), or ASKING: w->done is called in a later turn. -1: not now (too
+ * many questions). */
+int route_find(struct way *w, int row, const char *domain, void (*done)(struct way *w));
+
+/* Forget a question. */
+void route_cancel(struct way *w);
+
+/* Start: check routes[] and name_servers[], die()ing with the row; read /etc/resolv.conf. Before chroot. */
+void route_init(void);
 
 /* ---- bounce.c: reports to senders, RFC 3464 ---- */
 
