@@ -20,7 +20,8 @@ struct dkim_sign {
 	char header[DKIM_HEADER];	/* as it came, with LF line ends */
 	/* relaxed body canonicalization, RFC 6376 3.4.4 */
 	br_sha256_context body;
-	uint64_t empty;			/* line ends held back */
+	br_sha256_context before;	/* as it was before the blank lines */
+	int blank;			/* the lines just before were blank */
 	int space;			/* white space held back */
 	int line;			/* the line has other octets already */
 };
@@ -39,7 +40,7 @@ int dkim_from(const struct dkim_sign *d, char *dst, size_t n);
  * The field, folded, ending in a LF, NUL-terminated, to be put before the first field. `when` is t=, real
  * time. Signs From (twice, so that none can be added), To, Cc, Subject, Date, Message-ID,
  * In-Reply-To, References, Reply-To, MIME-Version, Content-* as far as they are there. Its length, or
- * -1: not signable.
+ * -1: not signable (no header, no From in it, or too much).
  */
 long dkim_finish(struct dkim_sign *d, char dst[DKIM_FIELD], const char *domain,
     const char *selector, const br_rsa_private_key *key, int64_t when);
