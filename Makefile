@@ -22,13 +22,13 @@ CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prot
 
 OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
 	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o $(OUT)/relay.o \
-	$(OUT)/route.o $(OUT)/client.o $(OUT)/bounce.o $(OUT)/control.o $(OUT)/tls.o $(OUT)/sign.o \
-	$(OUT)/admin.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o \
+	$(OUT)/route.o $(OUT)/client.o $(OUT)/bounce.o $(OUT)/forward.o $(OUT)/control.o $(OUT)/tls.o \
+	$(OUT)/sign.o $(OUT)/admin.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o \
 	$(OUT)/dot.o $(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o \
 	$(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sasl.o $(OUT)/scram.o \
 	$(OUT)/srs.o $(OUT)/text.o $(OUT)/x509.o
 SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c out.c \
-	relay.c route.c client.c bounce.c control.c tls.c sign.c admin.c sendmail.c lib/addr.c \
+	relay.c route.c client.c bounce.c forward.c control.c tls.c sign.c admin.c sendmail.c lib/addr.c \
 	lib/compat.c lib/dkim.c lib/dns.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c \
 	lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/reply.c lib/sasl.c lib/scram.c lib/srs.c \
 	lib/text.c lib/x509.c
@@ -76,6 +76,7 @@ $(OUT)/relay.o: relay.c; $(COMPILE) relay.c
 $(OUT)/route.o: route.c; $(COMPILE) route.c
 $(OUT)/client.o: client.c; $(COMPILE) client.c
 $(OUT)/bounce.o: bounce.c; $(COMPILE) bounce.c
+$(OUT)/forward.o: forward.c; $(COMPILE) forward.c
 $(OUT)/control.o: control.c; $(COMPILE) control.c
 $(OUT)/sign.o: sign.c; $(COMPILE) sign.c
 $(OUT)/sendmail.o: sendmail.c; $(COMPILE) sendmail.c

@@ -476,13 +476,27 @@ void drop_init(void);
 
 extern const size_t drop_memory;
 
+/* ---- forward.c: senders of mail that an alias leads outside (lib/srs.h) ---- */
+
+/* Load or make srs.secret in the store; before privileges are dropped. die()s if impossible. */
+void forward_init(void);
+
+/* The sender that stands for `sender` when we forward; ours and the null sender stay. 0; -1: there is
+ * none, dst is the null sender. */
+int forward_sender(const char *sender, char dst[ADDR_TEXT + 1]);
+
+/* Back: where mail for `local` in our domains goes, if srs_is() says it is such a form. 0; -1: not made
+ * by us, or too old: 550 5.1.1. Only bounces come to such addresses (null sender). */
+int forward_reverse(const char *local, size_t n, char dst[ADDR_TEXT + 1]);
+
 /* ---- sign.c: the keys that sign our mail, dkim/DOMAIN.pem of the store ---- */
 
 /* The key for a domain (of a From field), cached, or NULL: there is none. Valid until the next call. */
 const br_rsa_private_key *sign_key(const char *domain);
 
-/* The command `maild dkim DOMAIN`: make a key if there is none, print the TXT record. Exit code. */
-int sign_command(int argc, char **argv);
+/* The command `maild dkim DOMAIN`, in the store: make a key if there is none, print the TXT record. An exit
+ * code, or it die()s. dir: for what it says. */
+int sign_command(const char *domain, const char *dir);
 
 /* ---- control.c: sockets in the store: `control` for the postmaster, `submit` for sendmail ---- */
 

@@ -161,6 +161,12 @@ void route_cancel(struct way *w);
 /* Start: check routes[] and name_servers[], die()ing with the row; read /etc/resolv.conf. Before chroot. */
 void route_init(void);
 
+/* ---- forward.c ---- */
+
+/* The sender that MAIL gives for `sender` of the letter's F line: another one if s->forward. 0; -1: it
+ * could not be rewritten, dst is the null sender. */
+int relay_sender(const struct sending *s, const char *sender, char dst[ADDR_TEXT + 1]);
+
 /* ---- bounce.c: reports to senders, RFC 3464 ---- */
 
 enum report { REPORT_FAILED, REPORT_DELAYED, REPORT_SENT };
