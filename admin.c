@@ -46,12 +46,14 @@ struct command {
 static int passwd(char **args, const char *dir);
 static int list_users(char **args, const char *dir);
 static int userdel(char **args, const char *dir);
+static int dkim(char **args, const char *dir);
 static int help(char **args, const char *dir);
 
 static const struct command commands[] = {
 	{ "passwd",  " NAME", 1, passwd,     "make an account, or change its password" },
 	{ "users",   "",      0, list_users, "accounts with their messages and bytes" },
 	{ "userdel", " NAME", 1, userdel,    "end an account; its mailbox is moved aside" },
+	{ "dkim",    " DOMAIN", 1, dkim,     "make the key that signs a domain's mail; show its DNS record" },
 	{ "help",    "",      0, help,       "this text" },
 };
 
@@ -526,6 +528,17 @@ userdel(char **args, const char *dir)
 		return fail(code_of(errno), "%s/users:", dir);
 	(void)printf(known ? "account %s ended\n" : "account %s had ended before\n", name);
 	return there ? end_mailbox(name, path, dir) : 0;
+}
+
+/* ---- dkim ---- */
+
+static int
+dkim(char **args, const char *dir)
+{
+	int code;
+
+	code = enter(dir, 1);
+	return code ? code : sign_command(args[0], dir);
 }
 
 /* ---- which one ---- */

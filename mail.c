@@ -237,7 +237,7 @@ static void
 check_store(const char *dir)
 {
 	static const char *const ours[] = {
-		"mail", "spool", "tls", "users", "users.lock", "users.tmp", "lock", "lost+found"
+		"mail", "spool", "tls", "dkim", "users", "users.lock", "users.tmp", "lock", "lost+found"
 	};
 	struct fs_dir d;
 	const char *name;
@@ -279,7 +279,7 @@ give(const char *dir)
 static void
 give_store(void)
 {
-	static const char *const rooms[] = { ".", "mail", "spool", "tls" };
+	static const char *const rooms[] = { ".", "mail", "spool", "tls", "dkim" };
 	struct stat st;
 	size_t i;
 

@@ -387,3 +387,37 @@ x509_self(unsigned char dst[X509_MAX], const struct x509_self *s)
 	memcpy(dst, o.b + o.at, n);
 	return n;
 }
+
+/* Big-endian, without leading zeros. */
+static void
+integer(struct out *o, const unsigned char *p, size_t n)
+{
+	size_t end = o->at;
+
+	put(o, p, n);
+	if (n && p[0] & 0x80)
+		put(o, "", 1);	/* a zero octet: it is not negative */
+	wrap(o, INTEGER, end);
+}
+
+size_t
+x509_rsa(unsigned char dst[X509_MAX], const br_rsa_public_key *k)
+{
+	static const unsigned char rsa[] = {
+		0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00
+	};
+	struct out o;
+	size_t n;
+
+	o.at = sizeof(o.b);
+	integer(&o, k->e, k->elen);
+	integer(&o, k->n, k->nlen);
+	wrap(&o, SEQUENCE, sizeof(o.b));
+	put(&o, "", 1);		/* no unused bits in the BIT STRING */
+	wrap(&o, BITS, sizeof(o.b));
+	put(&o, rsa, sizeof(rsa));
+	wrap(&o, SEQUENCE, sizeof(o.b));
+	n = o.at ? sizeof(o.b) - o.at : 0;
+	memcpy(dst, o.b + o.at, n);
+	return n;
+}

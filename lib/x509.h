@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <bearssl_ec.h>
+#include <bearssl_rsa.h>
 
 enum {
 	X509_MAX = 1200,	/* room for a certificate of ours */
@@ -35,5 +36,8 @@ struct x509_self {
 /* A certificate for a TLS server, signed with its own key (ECDSA, SHA-256): its length, or 0 if a
  * name is too long or the key is not on P-256. */
 size_t x509_self(unsigned char dst[X509_MAX], const struct x509_self *s);
+
+/* The SubjectPublicKeyInfo of an RSA key, as DKIM records have it: its length, or 0 if it is too large. */
+size_t x509_rsa(unsigned char dst[X509_MAX], const br_rsa_public_key *k);
 
 #endif
