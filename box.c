@@ -228,9 +228,9 @@ box_indexed(int user, const struct stamp *st)
 
 /* ---- what a mailbox gets for a letter ---- */
 
-/* When the letter came: its id begins with the microseconds. */
-static int64_t
-arrival(const char *id)
+/* An id begins with the microseconds. */
+int64_t
+mail_birth(const char *id)
 {
 	char us[14];
 
@@ -328,7 +328,7 @@ head(const struct emit *e)
 	from_sender(from, sender);
 	original(to, end + 1, user_at(e->user)->name);
 	n = snprintf(quoted, sizeof(quoted), "From %s %s\nReturn-Path: <%s>\nDelivered-To: %s\n", from,
-	    text_fromdate(date, arrival(e->m->id)), sender, to);
+	    text_fromdate(date, mail_birth(e->m->id)), sender, to);
 	return n;
 }
 

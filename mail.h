@@ -317,6 +317,9 @@ struct mail {
 
 enum { ENVELOPE_MAX = 131072, ENVELOPE_SPARE = 2048 };	/* octets; what a line needs at most */
 
+/* When a letter came, by its id: real time, seconds. */
+int64_t mail_birth(const char *id);
+
 /* Its envelope as text, in a static buffer; NULL: it cannot be read. */
 char *mail_envelope(const struct mail *m);
 
