@@ -1,3 +1,958 @@
 /* See LICENSE file for copyright and licence details. */
-/* Mail on its way out: which letter when, to which host. */
+/*
+ * Mail on its way out: which letter when, to which host.
+ *
+ * A letter of spool/out is due retry_step * n * n after its birth, which its name tells: nothing is kept
+ * about attempts. A walk over the directory takes up the letters that have become due since the walk
+ * before; new ones are taken up at once. For each destination (a domain, or a row of routes[] with a
+ * host) of a letter there is a job; sessions with a destination's host take its jobs one after the other.
+ *
+ *	recipient sent				D
+ *	refused for good			a report is queued, then D
+ *	refused for now, no connection ...	T; after delay_warning a report (W), after lifetime as refused
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/fs.h"
+#include "lib/log.h"
+#include "lib/text.h"
 #include "relay.h"
+
+enum {
+	HASH = 4096,
+	WALK = 64,		/* names in a slice of the walk */
+	GIVE_UPS = 16,		/* jobs without a host in a slice */
+	LOSSES = 3,		/* sessions that broke off, one after the other, before the host rests */
+	AGAIN_MS = 100,		/* when something that is full may have room */
+	REMEMBERED = 1024	/* recipients whose last words are kept */
+};
+
+struct job {
+	char id[ID_TEXT];
+	int dest;
+	int next;		/* of the destination, or of the free ones; -1: the last */
+	int chain;		/* of the hash by id */
+	off_t at;		/* recipients before this line are dealt with */
+	int forward;		/* those with FORWARD are left */
+};
+
+struct dest {
+	char domain[ADDR_DOMAIN + 1];	/* "" with a row that names a host */
+	int row;			/* of routes[]; -1: there is none */
+	int used;
+	int chain;			/* of the hash by domain */
+	int head, tail;			/* jobs that wait, -1 */
+	int waiting, sessions;
+	int address;			/* of way, the one to try */
+	unsigned bad, clear;		/* bits: addresses that did not answer, that cannot do TLS */
+	int losses;
+	int64_t rest;			/* no attempt before that */
+	char status[STATUS_TEXT], words[WORDS];		/* why it rests */
+	struct way way;
+};
+
+struct session {
+	struct dest *d;			/* NULL: free */
+	int job;			/* in hand, -1: none */
+	int address, letters;
+	int ready;			/* s is its next sending */
+	struct hop hop;
+	struct sending s;
+};
+
+static struct job jobs[ACTIVE];
+static int by_id[HASH], free_job;
+static int njobs;
+static struct dest dests[DESTINATIONS];
+static int by_domain[HASH];
+static struct session sessions[CLIENTS];
+static struct sending given_up;
+static struct {
+	char id[ID_TEXT];
+	off_t at;
+	char words[160];
+} remembered[REMEMBERED];
+
+static struct {
+	struct fs_dir dir;
+	int on;
+	int64_t from, to;	/* real time: due after the one, not after the other */
+	int64_t since;		/* what was due up to then has been taken up */
+	int64_t missed;		/* there was no room for letters that were due after this */
+	int64_t next;		/* the next one is due */
+	char only[ADDR_DOMAIN + 1];	/* flush: just this domain */
+} walk;
+static const int64_t never = INT64_MAX / 4000;	/* real time that is not reached */
+static int poked;		/* a destination wants to be looked at */
+static int64_t poke_at;
+static int next_dest;
+
+const size_t relay_memory = sizeof(jobs) + sizeof(dests) + sizeof(sessions) + sizeof(remembered);
+
+/* ---- times ---- */
+
+/* Its first attempt after t. */
+static int64_t
+due_after(const char *id, int64_t t)
+{
+	int64_t b = mail_birth(id), step = retry_step / 1000, end = b + lifetime / 1000, due = b;
+	int n;
+
+	if (b > t + 3600)
+		return t + 3600;	/* a clock was wrong */
+	if (t >= end)
+		return t + 60;		/* its end has not been reported yet */
+	for (n = 0; due <= t; n++)
+		due = b + step * n * n;
+	return due < end ? due : end;
+}
+
+int64_t
+relay_due(const char *id)
+{
+	return relay_busy(id) ? 0 : due_after(id, loop_wall);
+}
+
+/* ---- last words ---- */
+
+static unsigned
+hash(const char *s, unsigned h)
+{
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 16777619;
+	return h;
+}
+
+static void
+remember(const char *id, const struct target *t)
+{
+	unsigned i = hash(id, (unsigned)t->at) % REMEMBERED;
+
+	memcpy(remembered[i].id, id, ID_TEXT);
+	remembered[i].at = t->at;
+	(void)text_escape(remembered[i].words, sizeof(remembered[i].words), t->words,
+	    strlen(t->words));
+}
+
+const char *
+relay_words(const char *id, off_t at)
+{
+	unsigned i = hash(id, (unsigned)at) % REMEMBERED;
+
+	return !strcmp(remembered[i].id, id) && remembered[i].at == at ? remembered[i].words : NULL;
+}
+
+/* ---- destinations ---- */
+
+static void
+poke(void)
+{
+	poked = 1;
+}
+
+/* Free, or idle with nothing to remember. */
+static int
+idle(const struct dest *d)
+{
+	return !d->waiting && !d->sessions && d->way.state != WAY_ASKING && d->rest <= loop_now;
+}
+
+static void
+unchain_dest(int i)
+{
+	int *p = &by_domain[hash(dests[i].domain, (unsigned)dests[i].row) % HASH];
+
+	while (*p != i)
+		p = &dests[*p].chain;
+	*p = dests[i].chain;
+}
+
+static int
+new_dest(int row, const char *domain)
+{
+	static int next;
+	struct dest *d;
+	int *p, i, n;
+
+	for (n = 0; n < DESTINATIONS && !idle(&dests[next]); n++)
+		next = (next + 1) % DESTINATIONS;
+	if (n == DESTINATIONS)
+		return -1;
+	i = next;
+	next = (next + 1) % DESTINATIONS;
+	d = &dests[i];
+	if (d->used)
+		unchain_dest(i);
+	memset(d, 0, sizeof(*d));
+	d->used = 1;
+	d->row = row;
+	d->head = d->tail = -1;
+	(void)text_copy(d->domain, sizeof(d->domain), domain, strlen(domain));
+	p = &by_domain[hash(domain, (unsigned)row) % HASH];
+	d->chain = *p;
+	*p = i;
+	return i;
+}
+
+/* The domain of a mailbox in lower case. */
+static void
+domain_of(char dst[ADDR_DOMAIN + 1], const char *mailbox)
+{
+	const char *at = strrchr(mailbox, '@');
+	size_t i, n = at ? strlen(at + 1) : 0;
+
+	if (n > ADDR_DOMAIN)
+		n = 0;
+	for (i = 0; i < n; i++)
+		dst[i] = (char)text_lower(at[1 + i]);
+	dst[n] = '\0';
+}
+
+/* The destination of a recipient: its index; -1: not known, or with `make` no room. */
+static int
+dest_of(const char *sender, const char *mailbox, int make)
+{
+	char domain[ADDR_DOMAIN + 1];
+	int i, row;
+
+	domain_of(domain, mailbox);
+	row = route_row(sender, domain);
+	if (row >= 0 && routes[row].host[0])
+		domain[0] = '\0';
+	for (i = by_domain[hash(domain, (unsigned)row) % HASH]; i >= 0; i = dests[i].chain)
+		if (dests[i].row == row && !strcmp(dests[i].domain, domain))
+			return i;
+	return make ? new_dest(row, domain) : -1;
+}
+
+/* ---- jobs ---- */
+
+static int *
+bucket(const char *id)
+{
+	return &by_id[hash(id, 0) % HASH];
+}
+
+/* A job of this letter, for the destination or for any (-1). */
+static int
+job_of(const char *id, int dest)
+{
+	int i;
+
+	for (i = *bucket(id); i >= 0; i = jobs[i].chain)
+		if (!strcmp(jobs[i].id, id) && (dest < 0 || jobs[i].dest == dest))
+			return i;
+	return -1;
+}
+
+int
+relay_busy(const char *id)
+{
+	return job_of(id, -1) >= 0;
+}
+
+/* At the end of the destination's line, or, for one that goes on, at its head. */
+static void
+wait_in_line(int i, int first)
+{
+	struct dest *d = &dests[jobs[i].dest];
+
+	jobs[i].next = first ? d->head : -1;
+	if (d->head < 0)
+		d->head = d->tail = i;
+	else if (first)
+		d->head = i;
+	else
+		d->tail = jobs[d->tail].next = i;
+	d->waiting++;
+	poke();
+}
+
+/* 0, or -1: there is no room. */
+static int
+add_job(const char *id, int dest)
+{
+	int i = free_job;
+
+	if (dest < 0 || i < 0)
+		return -1;
+	if (job_of(id, dest) >= 0)
+		return 0;
+	free_job = jobs[i].next;
+	njobs++;
+	(void)text_copy(jobs[i].id, ID_TEXT, id, strlen(id));
+	jobs[i].dest = dest;
+	jobs[i].at = 0;
+	jobs[i].forward = 0;
+	jobs[i].chain = *bucket(id);
+	*bucket(id) = i;
+	wait_in_line(i, 0);
+	return 0;
+}
+
+static void
+end_job(int i)
+{
+	int *p = bucket(jobs[i].id);
+
+	while (*p != i)
+		p = &jobs[*p].chain;
+	*p = jobs[i].chain;
+	jobs[i].next = free_job;
+	free_job = i;
+	njobs--;
+}
+
+/* The next job of a destination, out of its line, or -1. */
+static int
+take_job(struct dest *d)
+{
+	int i = d->head;
+
+	if (i >= 0) {
+		d->head = jobs[i].next;
+		if (d->head < 0)
+			d->tail = -1;
+		d->waiting--;
+	}
+	return i;
+}
+
+/* No room for it now: the next walk takes it up. */
+static void
+miss(const char *id)
+{
+	if (mail_birth(id) - 1 < walk.missed)
+		walk.missed = mail_birth(id) - 1;
+	if (walk.next > loop_wall + 1)
+		walk.next = loop_wall + 1;
+}
+
+/* Make jobs for a letter's recipients (only: of that domain, if it is not ""). */
+static void
+take_up(const char *id, const char *only)
+{
+	char sender[ADDR_DOMAIN + 1] = "", domain[ADDR_DOMAIN + 1];
+	struct out_line l;
+	off_t at = 0, end, text;
+	int any = 0, fd;
+	long n;
+
+	fd = out_open(id, 0, &text, &end);
+	if (fd < 0) {
+		if (errno != ENOENT)
+			log_event(id, "unreadable file=spool/out/%s error=\"%s\"", id, strerror(errno));
+		return;
+	}
+	while ((n = out_line(fd, at, &l)) > 0) {
+		domain_of(domain, l.mailbox);
+		if (at == 0)
+			(void)text_copy(sender, sizeof(sender), domain, strlen(domain));
+		at += n;
+		if (l.state != 'T' || !out_remote(&l))
+			continue;
+		any = 1;
+		if (*only && strcmp(domain, only) != 0)
+			continue;
+		if (add_job(id, dest_of(sender, l.mailbox, 1)) < 0)
+			miss(id);
+	}
+	if (!any)
+		(void)out_finish(id, fd);	/* a crash came between */
+	(void)close(fd);	/* only read from */
+}
+
+void
+relay_new(const char *id)
+{
+	if (id) {
+		take_up(id, "");
+		return;
+	}
+	if (walk.since > loop_wall - retry_step / 1000)
+		walk.since = loop_wall - retry_step / 1000;
+	walk.next = loop_wall;
+}
+
+/* ---- the outcome ---- */
+
+static const char *
+who(char dst[ADDR_TEXT * 4 + 1], const struct sending *s, off_t at)
+{
+	struct out_line l;
+
+	if (out_line(s->fd, at, &l) <= 0)
+		return "?";
+	return text_escape(dst, ADDR_TEXT * 4 + 1, l.mailbox, strlen(l.mailbox));
+}
+
+static void
+say(const struct sending *s, const struct target *t, const char *verb, const char *where)
+{
+	char to[ADDR_TEXT * 4 + 1], words[2 * WORDS], next[DATE_TEXT];
+
+	log_event(s->id, "%s to=\"%s\" host=%s status=%s reply=\"%s\"%s%s", verb, who(to, s, t->at),
+	    where, t->status, text_escape(words, sizeof(words), t->words, strlen(t->words)),
+	    t->outcome == O_LATER ? " next=" : "",
+	    t->outcome == O_LATER ? text_utc(next, due_after(s->id, loop_wall)) : "");
+}
+
+/* Those that come back: first the report, then the mark. */
+static void
+fail_marked(struct sending *s, const unsigned char *which, const char *where)
+{
+	int i;
+
+	if (!memchr(which, 1, (size_t)s->n) || bounce(REPORT_FAILED, s, which, 0) < 0)
+		return;
+	for (i = 0; i < s->n; i++) {
+		if (!which[i])
+			continue;
+		say(s, &s->to[i], "failed", where);
+		(void)out_mark(s->id, s->fd, s->to[i].at, 'D');		/* else it comes again */
+	}
+}
+
+static void
+delay_marked(struct sending *s, const unsigned char *which, int64_t age)
+{
+	struct out_line l;
+
+	if (age < delay_warning || !memchr(which, 1, (size_t)s->n) || out_line(s->fd, 0, &l) <= 0 ||
+	    l.state == 'W')
+		return;
+	if (bounce(REPORT_DELAYED, s, which, mail_birth(s->id) + lifetime / 1000) == 0)
+		(void)out_mark(s->id, s->fd, 0, 'W');			/* else it is told again */
+}
+
+/* All recipients of a sending have an outcome: write down what came of it, tell who must know. */
+static void
+conclude(struct sending *s, const char *where)
+{
+	unsigned char failed[RECIPIENTS] = { 0 }, later[RECIPIENTS] = { 0 }, sent[RECIPIENTS] = { 0 };
+	int64_t age = (loop_wall - mail_birth(s->id)) * 1000;
+	struct target *t;
+	int i;
+
+	for (i = 0; i < s->n; i++) {
+		t = &s->to[i];
+		if (t->outcome == O_NONE)
+			t->outcome = O_LATER;
+		if (t->outcome == O_SENT) {
+			say(s, t, "sent", where);
+			(void)out_mark(s->id, s->fd, t->at, 'D');	/* else it goes again */
+			sent[i] = !t->dsn;
+			continue;
+		}
+		if (t->outcome == O_LATER) {
+			remember(s->id, t);
+			say(s, t, "deferred", where);
+		}
+		failed[i] = t->outcome == O_FAILED || age >= lifetime;
+		later[i] = !failed[i];
+	}
+	if (memchr(sent, 1, (size_t)s->n))
+		(void)bounce(REPORT_SENT, s, sent, 0);		/* only who has asked for it */
+	fail_marked(s, failed, where);
+	delay_marked(s, later, age);
+	if (out_finish(s->id, s->fd) == 1)
+		log_event(s->id, "done");
+	(void)close(s->fd);	/* synced by and by */
+	s->fd = -1;
+}
+
+/* ---- sendings ---- */
+
+/* The next recipients of a job as a sending: 1; 0: there are none left. */
+static int
+collect(struct sending *s, struct job *j)
+{
+	char sender[ADDR_DOMAIN + 1] = "";
+	struct out_line l;
+	size_t np;
+	off_t at = 0;
+	long n;
+
+	memcpy(s->id, j->id, ID_TEXT);
+	s->n = 0;
+	s->forward = j->forward;
+	s->fd = out_open(j->id, 0, &s->text, &s->end);
+	if (s->fd < 0)
+		return 0;
+	while (s->n < RECIPIENTS && (n = out_line(s->fd, at, &l)) > 0) {
+		if (at == 0)
+			domain_of(sender, l.mailbox);
+		else if (at >= j->at && l.state == 'T' && out_remote(&l) &&
+		    dest_of(sender, l.mailbox, 0) == j->dest &&
+		    !out_param(&l, "FORWARD", &np) == !s->forward) {
+			memset(&s->to[s->n], 0, sizeof(s->to[0]));
+			s->to[s->n++].at = at;
+		}
+		at += n;
+	}
+	j->at = at;
+	if (s->n)
+		return 1;
+	(void)close(s->fd);	/* only read from */
+	s->fd = -1;
+	return 0;
+}
+
+/* The next sending of a job, also those that were forwarded: 1 or 0. */
+static int
+next_sending(struct sending *s, struct job *j)
+{
+	while (!collect(s, j)) {
+		if (j->forward)
+			return 0;
+		j->forward = 1;
+		j->at = 0;
+	}
+	return 1;
+}
+
+/* No host takes a destination's letters: the same outcome for all recipients of a job. */
+static void
+give_up(int i, enum outcome o, const char *status, const char *words)
+{
+	struct sending *s = &given_up;
+	int k;
+
+	while (next_sending(s, &jobs[i])) {
+		for (k = 0; k < s->n; k++) {
+			s->to[k].outcome = o;
+			(void)text_copy(s->to[k].status, STATUS_TEXT, status, strlen(status));
+			(void)text_copy(s->to[k].words, WORDS, words, strlen(words));
+		}
+		conclude(s, "-");
+	}
+	end_job(i);
+}
+
+/* ---- sessions ---- */
+
+/* The next sending of the job in hand, or the job's end. */
+static void
+prepare(struct session *x)
+{
+	x->ready = next_sending(&x->s, &jobs[x->job]);
+	if (!x->ready) {
+		end_job(x->job);
+		x->job = -1;
+	}
+}
+
+static struct sending *
+session_next(void *arg)
+{
+	struct session *x = arg;
+
+	while (!x->ready && (x->job = take_job(x->d)) >= 0)
+		prepare(x);
+	x->ready = 0;
+	return x->job >= 0 ? &x->s : NULL;
+}
+
+static void
+session_sent(void *arg, struct sending *s)
+{
+	struct session *x = arg;
+
+	x->letters++;
+	x->d->losses = 0;
+	conclude(s, x->hop.host);
+	prepare(x);
+}
+
+/* Leave a destination alone for a while; who waits for it is told why. */
+static void
+rest(struct dest *d, const char *status, const char *words)
+{
+	d->rest = loop_now + host_rest;
+	d->address = d->losses = 0;
+	d->bad = d->clear = 0;
+	d->way.state = WAY_NONE;
+	(void)text_copy(d->status, sizeof(d->status), status, strlen(status));
+	if (d->status[0] != '4')
+		(void)text_copy(d->status, sizeof(d->status), "4.4.1", 5);
+	(void)text_copy(d->words, sizeof(d->words), words, strlen(words));
+}
+
+/* The next address that is not known to be bad, or rest. */
+static void
+another(struct session *x, const char *status, const char *words)
+{
+	struct dest *d = x->d;
+	int i;
+
+	d->bad |= 1U << x->address;
+	for (i = 0; i < d->way.n && d->bad & 1U << i; i++)
+		;
+	d->address = i;
+	if (i == d->way.n)
+		rest(d, status, words);
+}
+
+/* A sending that was not begun waits for another session. */
+static void
+put_back(struct session *x)
+{
+	struct job *j = &jobs[x->job];
+
+	if (!x->ready)
+		return;
+	(void)close(x->s.fd);	/* only read from */
+	j->at = x->s.to[0].at;
+	j->forward = x->s.forward;
+	wait_in_line(x->job, 1);
+	x->ready = 0;
+	x->job = -1;
+}
+
+static void
+session_over(void *arg, enum over why, const char *status, const char *words)
+{
+	struct session *x = arg;
+	struct dest *d = x->d;
+	char t[2 * WORDS];
+
+	put_back(x);
+	d->sessions--;
+	if (why != OVER_DONE)
+		log_event("-", "host=%s ended=\"%s\"", x->hop.host,
+		    text_escape(t, sizeof(t), words, strlen(words)));
+	if (why == OVER_TLS && x->hop.route->tls == ROUTE_MAY && !x->hop.clear)
+		d->clear |= 1U << x->address;
+	else if (why == OVER_CONNECT || why == OVER_TLS)
+		another(x, status, words);
+	else if (why == OVER_LOGIN)
+		rest(d, status, words);
+	else if ((why == OVER_LOST || (!x->letters && d->waiting)) && ++d->losses >= LOSSES)
+		rest(d, status, words);
+	x->d = NULL;
+	poke();
+}
+
+static const struct client_user user = { session_next, session_sent, session_over };
+
+/* 0, or -1: there is no room. */
+static int
+begin(struct dest *d)
+{
+	struct session *x;
+	int i;
+
+	for (i = 0; i < CLIENTS && sessions[i].d; i++)
+		;
+	if (i == CLIENTS)
+		return -1;
+	x = &sessions[i];
+	x->address = d->address < d->way.n ? d->address : 0;
+	x->job = -1;
+	x->letters = x->ready = 0;
+	route_hop(&x->hop, &d->way, x->address);
+	x->hop.clear = (d->clear & 1U << x->address) != 0;
+	x->d = d;
+	if (client_start(&x->hop, &user, x) < 0) {
+		x->d = NULL;
+		return -1;
+	}
+	d->sessions++;
+	return 0;
+}
+
+/* ---- what a destination needs ---- */
+
+static void
+found(struct way *w)
+{
+	(void)w;
+	poke();
+}
+
+static void
+try_again(void)
+{
+	if (!poke_at)
+		poke_at = loop_now + AGAIN_MS;
+}
+
+/* Who waits for a destination that rests or does not exist: 1 when some are left. */
+static int
+let_down(struct dest *d, int *left)
+{
+	int resting = d->rest > loop_now;
+	int hopeless = !resting && (d->row < 0 || d->way.state == WAY_NEVER);
+	const char *status = resting ? d->status : d->way.status, *words = resting ? d->words :
+	    d->way.words;
+	int i;
+
+	if (d->row < 0) {
+		status = "5.4.4";
+		words = "no row of routes[] fits";
+	}
+	while (d->waiting) {
+		if (!*left)
+			return 1;
+		--*left;
+		i = take_job(d);
+		give_up(i, hopeless ? O_FAILED : O_LATER, status, words);
+	}
+	return 0;
+}
+
+static void
+serve(struct dest *d, int *left)
+{
+	struct way *w = &d->way;
+
+	if (!d->waiting || w->state == WAY_ASKING)
+		return;
+	if (w->state != WAY_NONE && w->until <= loop_now && !d->sessions) {
+		w->state = WAY_NONE;
+		d->address = 0;
+		d->bad = d->clear = 0;
+	}
+	if (d->rest > loop_now || d->row < 0 || w->state == WAY_LATER || w->state == WAY_NEVER) {
+		if (let_down(d, left))
+			poke();
+		return;
+	}
+	if (w->state == WAY_NONE && route_find(w, d->row, d->domain, found) < 0) {
+		try_again();
+		return;
+	}
+	if (w->state != WAY_OPEN) {
+		if (w->state != WAY_ASKING)
+			poke();
+		return;
+	}
+	while (d->sessions < PER_HOST && d->sessions < d->waiting) {
+		if (client_count() >= CLIENTS || begin(d) < 0) {
+			try_again();
+			return;
+		}
+	}
+}
+
+static void
+serve_all(void)
+{
+	int i, left = GIVE_UPS;
+
+	for (i = 0; i < DESTINATIONS && !(poked && !left); i++) {
+		serve(&dests[next_dest], &left);
+		next_dest = (next_dest + 1) % DESTINATIONS;
+	}
+}
+
+/* ---- the walk ---- */
+
+static int
+is_id(const char *name)
+{
+	return strlen(name) == ID_TEXT - 3 && strspn(name, "0123456789abcdef") == ID_TEXT - 3;
+}
+
+static void
+begin_walk(void)
+{
+	if (fs_diropen(&walk.dir, "spool/out") < 0) {
+		log_event("-", "disk-trouble at=\"spool/out\" error=\"%s\"", strerror(errno));
+		walk.next = loop_wall + 60;
+		return;
+	}
+	walk.on = 1;
+	if (walk.missed < walk.since)
+		walk.since = walk.missed;
+	walk.from = *walk.only ? 0 : walk.since;
+	walk.to = loop_wall;
+	walk.next = walk.missed = never;
+}
+
+static void
+end_walk(void)
+{
+	walk.on = 0;
+	if (!*walk.only)
+		walk.since = walk.to;
+	else
+		walk.next = loop_wall;		/* for the others */
+	walk.only[0] = '\0';
+}
+
+static void
+walk_on(void)
+{
+	const char *id;
+	int64_t due;
+	int i;
+
+	for (i = 0; i < WALK && ACTIVE - njobs >= RECIPIENTS; i++) {
+		id = fs_dirnext(&walk.dir);
+		if (!id) {
+			end_walk();
+			return;
+		}
+		if (!is_id(id))
+			continue;
+		if (due_after(id, walk.from) <= walk.to && !relay_busy(id))
+			take_up(id, walk.only);
+		due = due_after(id, walk.to);
+		if (due < walk.next)
+			walk.next = due;
+	}
+}
+
+/* ---- from outside ---- */
+
+void
+relay_init(void)
+{
+	int i;
+
+	for (i = 0; i < HASH; i++)
+		by_id[i] = by_domain[i] = -1;
+	for (i = 0; i < ACTIVE; i++)
+		jobs[i].next = i + 1 < ACTIVE ? i + 1 : -1;
+	free_job = 0;
+	walk.dir.fd = -1;
+	walk.since = loop_wall - retry_step / 1000;	/* the newest may never have been tried */
+	walk.next = loop_wall;
+	walk.missed = never;
+	store_out = relay_new;
+}
+
+int
+relay_tick(int wait)
+{
+	int64_t ms;
+
+	if (store_broken())
+		return wait;		/* nothing that is sent could be noted */
+	if (!walk.on && walk.next <= loop_wall)
+		begin_walk();
+	if (walk.on)
+		walk_on();
+	if (poked || (poke_at && poke_at <= loop_now)) {
+		poked = 0;
+		poke_at = 0;
+		serve_all();
+	}
+	if (poked || (walk.on && ACTIVE - njobs >= RECIPIENTS))
+		return 0;
+	if (poke_at && poke_at - loop_now < wait)
+		wait = (int)(poke_at - loop_now);
+	ms = walk.on ? wait : (walk.next - loop_wall) * 1000;
+	return ms < wait ? (int)(ms > 0 ? ms : 0) : wait;
+}
+
+/* Forget what is known against a destination (of a domain, or all). */
+static void
+refresh(const char *domain)
+{
+	struct dest *d;
+	int i;
+
+	for (i = 0; i < DESTINATIONS; i++) {
+		d = &dests[i];
+		if (!d->used || (domain && *d->domain && strcmp(d->domain, domain) != 0))
+			continue;
+		d->rest = 0;
+		if (d->way.state == WAY_LATER || d->way.state == WAY_NEVER)
+			d->way.state = WAY_NONE;
+	}
+}
+
+int
+relay_flush(const char *what)
+{
+	off_t text, end;
+	int fd;
+
+	if (what && is_id(what)) {
+		if (relay_busy(what))
+			return 1;
+		if (out_release(what) < 0 && errno != ENOENT)
+			return -1;
+		fd = out_open(what, 0, &text, &end);
+		if (fd < 0)
+			return -1;
+		(void)close(fd);	/* only looked at */
+		refresh(NULL);
+		take_up(what, "");
+		return 1;
+	}
+	refresh(what);
+	walk.only[0] = '\0';
+	if (what && text_copy(walk.only, sizeof(walk.only), what, strlen(what)) < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (walk.on)
+		(void)close(walk.dir.fd);	/* only read from */
+	walk.on = 0;
+	if (!what)
+		walk.since = 0;
+	walk.next = loop_wall;
+	return 0;
+}
+
+/* The next recipients of a letter that are left, from *at, wherever they go: 1, or 0. */
+static int
+collect_left(struct sending *s, off_t *at)
+{
+	struct out_line l;
+	long n;
+
+	s->n = 0;
+	while (s->n < RECIPIENTS && (n = out_line(s->fd, *at, &l)) > 0) {
+		if (l.state == 'T' && out_remote(&l)) {
+			memset(&s->to[s->n], 0, sizeof(s->to[0]));
+			s->to[s->n].at = *at;
+			s->to[s->n].outcome = O_FAILED;
+			(void)text_copy(s->to[s->n].status, STATUS_TEXT, "5.0.0", 5);
+			(void)text_copy(s->to[s->n].words, WORDS, "given up by the postmaster", 26);
+			s->n++;
+		}
+		*at += n;
+	}
+	return s->n > 0;
+}
+
+int
+relay_drop(const char *id, int tell)
+{
+	struct sending *s = &given_up;
+	unsigned char all[RECIPIENTS];
+	off_t at = 0;
+	int i, r = 0;
+
+	if (relay_busy(id)) {
+		errno = EBUSY;
+		return -1;
+	}
+	(void)text_copy(s->id, sizeof(s->id), id, strlen(id));
+	s->fd = out_open(id, 0, &s->text, &s->end);
+	if (s->fd < 0 && errno == ENOENT)
+		s->fd = out_open(id, 1, &s->text, &s->end);
+	if (s->fd < 0)
+		return -1;
+	memset(all, 1, sizeof(all));
+	while (r == 0 && collect_left(s, &at)) {
+		if (tell)
+			r = bounce(REPORT_FAILED, s, all, 0);
+		for (i = 0; i < s->n && r == 0; i++) {
+			say(s, &s->to[i], "dropped", "-");
+			r = out_mark(s->id, s->fd, s->to[i].at, 'D');
+		}
+	}
+	if (r == 0 && out_finish(id, s->fd) < 0)
+		r = -1;
+	(void)close(s->fd);	/* synced by and by */
+	return r;
+}

@@ -13,7 +13,7 @@
 
 #include "lib/fs.h"
 #include "lib/log.h"
-#include "mail.h"
+#include "relay.h"
 #include "store.h"
 #include "test.h"
 
@@ -305,6 +305,103 @@ half_cut(void)
 	CHECK_MEM(got, n, after, nafter - 1);
 }
 
+/* ---- letters for other servers ---- */
+
+static char out_id[ID_TEXT];
+static off_t mark_at;
+
+static void
+crash_sending(void)
+{
+	static struct letter l;
+	off_t text, end;
+	int fd;
+
+	start();
+	if (letter_begin(&l, 0, "me@localhost", 12, "BY=alice") != R_OK ||
+	    letter_out(&l, "a@far.example", 13, "") != R_OK ||
+	    letter_out(&l, "b@far.example", 13, "NOTIFY=NEVER") != R_OK)
+		_exit(4);
+	letter_text(&l, "Subject: out\n\nx\n", 16);
+	l.done = answered;
+	letter_finish(&l);
+	(void)store_commit(1);
+	fd = out_open(l.id, 0, &text, &end);
+	if (fd < 0 || (mark_at && out_mark(l.id, fd, mark_at, 'D') < 0))
+		_exit(6);
+	if (mark_at < 0)
+		_exit(7);
+	(void)out_finish(l.id, fd);
+}
+
+static void
+crash_all_sent(void)
+{
+	off_t text, end;
+	int fd;
+
+	crash_sending();
+	fd = out_open(out_id, 0, &text, &end);
+	if (fd < 0 || out_mark(out_id, fd, 42, 'D') < 0 || out_finish(out_id, fd) != 1)
+		_exit(6);
+}
+
+/* The letter's file after recovery, from a journal and a file as the crash left them. */
+static size_t
+out_recovered(const char *file, size_t n)
+{
+	char path[PATH_TEXT];
+
+	(void)snprintf(path, sizeof(path), "spool/out/%s", out_id);
+	(void)unlink(path);
+	if (file)
+		spill(path, file, n);
+	journal_was(0);
+	CHECK_INT(child(start), 0);
+	return slurp(path, got);
+}
+
+static void
+out_fresh(void (*f)(void))
+{
+	fresh("");
+	(void)snprintf(out_id, sizeof(out_id), "0006410f3a2b1%08x", 1U);
+	CHECK_INT(child(f), 0);
+	journal_was(1);
+}
+
+static void
+out_files(void)
+{
+	static const char whole[] = "F<me@localhost> BY=alice\nT<a@far.example>\n"
+	    "T<b@far.example> NOTIFY=NEVER\n\nSubject: out\n\nx\n";
+	static const char one[] = "F<me@localhost> BY=alice\nD<a@far.example>\n"
+	    "T<b@far.example> NOTIFY=NEVER\n\nSubject: out\n\nx\n";
+	char b[sizeof(whole)];
+	size_t at, n;
+
+	mark_at = 0;
+	out_fresh(crash_sending);
+	CHECK_MEM(got, out_recovered(NULL, 0), whole, sizeof(whole) - 1);
+	CHECK_MEM(got, out_recovered(whole, sizeof(whole) - 1), whole, sizeof(whole) - 1);
+	CHECK_MEM(got, out_recovered(one, sizeof(one) - 1), one, sizeof(one) - 1);
+	for (at = 0; at < sizeof(whole) - 1; at++) {
+		CHECK_MEM(got, out_recovered(whole, at), whole, sizeof(whole) - 1);
+		memcpy(b, whole, sizeof(whole));
+		memset(b + at, 0, sizeof(whole) - 1 - at < 9 ? sizeof(whole) - 1 - at : 9);
+		n = out_recovered(b, sizeof(whole) - 1);
+		CHECK_MEM(got, n, whole, sizeof(whole) - 1);
+	}
+	mark_at = 25;			/* a's line */
+	out_fresh(crash_sending);
+	CHECK_MEM(got, out_recovered(NULL, 0), one, sizeof(one) - 1);
+	CHECK_MEM(got, out_recovered(whole, sizeof(whole) - 1), one, sizeof(one) - 1);
+	mark_at = 25;
+	out_fresh(crash_all_sent);
+	CHECK_INT(out_recovered(NULL, 0), 0);
+	CHECK_INT(out_recovered(one, sizeof(one) - 1), 0);
+}
+
 static void
 broken_journal(void)
 {
@@ -324,6 +421,7 @@ main(void)
 	foreign();
 	orphan();
 	half_cut();
+	out_files();
 	broken_journal();
 	return test_end();
 }
