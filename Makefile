@@ -22,19 +22,19 @@ CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prot
 
 OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
 	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o $(OUT)/relay.o \
-	$(OUT)/route.o $(OUT)/client.o $(OUT)/bounce.o $(OUT)/forward.o $(OUT)/control.o $(OUT)/tls.o \
+	$(OUT)/route.o $(OUT)/client.o $(OUT)/bounce.o $(OUT)/forward.o $(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o $(OUT)/trust.o \
 	$(OUT)/sign.o $(OUT)/admin.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o $(OUT)/dnsmsg.o \
 	$(OUT)/dot.o $(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o \
 	$(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sasl.o $(OUT)/scram.o \
-	$(OUT)/srs.o $(OUT)/text.o $(OUT)/x509.o
+	$(OUT)/spki.o $(OUT)/srs.o $(OUT)/text.o $(OUT)/x509.o
 SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c out.c \
-	relay.c route.c client.c bounce.c forward.c control.c tls.c sign.c admin.c sendmail.c lib/addr.c \
+	relay.c route.c client.c bounce.c forward.c control.c tls.c cert.c trust.c sign.c admin.c sendmail.c lib/addr.c \
 	lib/compat.c lib/dkim.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c \
-	lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/reply.c lib/sasl.c lib/scram.c lib/srs.c \
+	lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/reply.c lib/sasl.c lib/scram.c lib/spki.c lib/srs.c \
 	lib/text.c lib/x509.c
-HDR = mail.h relay.h store.h $(CONFIG) lib/addr.h lib/dkim.h lib/dns.h lib/dnsmsg.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
+HDR = mail.h relay.h store.h tls.h $(CONFIG) lib/addr.h lib/dkim.h lib/dns.h lib/dnsmsg.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
 	lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/reply.h lib/sasl.h lib/scram.h \
-	lib/srs.h lib/text.h lib/vec.h lib/x509.h
+	lib/spki.h lib/srs.h lib/text.h lib/vec.h lib/x509.h
 
 # BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
 INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
@@ -81,6 +81,8 @@ $(OUT)/control.o: control.c; $(COMPILE) control.c
 $(OUT)/sign.o: sign.c; $(COMPILE) sign.c
 $(OUT)/sendmail.o: sendmail.c; $(COMPILE) sendmail.c
 $(OUT)/tls.o: tls.c; $(COMPILE) tls.c
+$(OUT)/cert.o: cert.c; $(COMPILE) cert.c
+$(OUT)/trust.o: trust.c; $(COMPILE) trust.c
 $(OUT)/admin.o: admin.c; $(COMPILE) admin.c
 $(OUT)/addr.o: lib/addr.c; $(COMPILE) lib/addr.c
 $(OUT)/compat.o: lib/compat.c; $(COMPILE) lib/compat.c
@@ -88,6 +90,7 @@ $(OUT)/dkim.o: lib/dkim.c; $(COMPILE) lib/dkim.c
 $(OUT)/dns.o: lib/dns.c; $(COMPILE) lib/dns.c
 $(OUT)/dnsmsg.o: lib/dnsmsg.c; $(COMPILE) lib/dnsmsg.c
 $(OUT)/reply.o: lib/reply.c; $(COMPILE) lib/reply.c
+$(OUT)/spki.o: lib/spki.c; $(COMPILE) lib/spki.c
 $(OUT)/srs.o: lib/srs.c; $(COMPILE) lib/srs.c
 $(OUT)/dot.o: lib/dot.c; $(COMPILE) lib/dot.c
 $(OUT)/fs.o: lib/fs.c; $(COMPILE) lib/fs.c

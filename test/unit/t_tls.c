@@ -1,4 +1,4 @@
-/* with: tls.c lib/fs.c lib/ip.c lib/log.c lib/loop.c lib/pem.c lib/scram.c lib/text.c lib/x509.c */
+/* with: tls.c cert.c trust.c lib/fs.c lib/ip.c lib/log.c lib/loop.c lib/pem.c lib/scram.c lib/spki.c lib/text.c lib/x509.c */
 /*
  * See LICENSE file for copyright and licence details.
  * TLS under the loop, against a client made of BearSSL in the same process: handshakes cut to
