@@ -429,6 +429,16 @@ delay_marked(struct sending *s, const unsigned char *which, int64_t age)
 		(void)out_mark(s->id, s->fd, 0, 'W');			/* else it is told again */
 }
 
+/* Something of the letter is left: the walk must come by when it is due. */
+static void
+wait_for(const char *id)
+{
+	int64_t due = due_after(id, loop_wall);
+
+	if (due < walk.next)
+		walk.next = due;
+}
+
 /* All recipients of a sending have an outcome: write down what came of it, tell who must know. */
 static void
 conclude(struct sending *s, const char *where)
@@ -461,6 +471,8 @@ conclude(struct sending *s, const char *where)
 	delay_marked(s, later, age);
 	if (out_finish(s->id, s->fd) == 1)
 		log_event(s->id, "done");
+	else
+		wait_for(s->id);
 	(void)close(s->fd);	/* synced by and by */
 	s->fd = -1;
 }
@@ -601,10 +613,11 @@ another(struct session *x, const char *status, const char *words)
 static void
 put_back(struct session *x)
 {
-	struct job *j = &jobs[x->job];
+	struct job *j;
 
 	if (!x->ready)
 		return;
+	j = &jobs[x->job];
 	(void)close(x->s.fd);	/* only read from */
 	j->at = x->s.to[0].at;
 	j->forward = x->s.forward;
@@ -830,10 +843,14 @@ relay_init(void)
 int
 relay_tick(int wait)
 {
+	static int64_t last;
 	int64_t ms;
 
 	if (store_broken())
 		return wait;		/* nothing that is sent could be noted */
+	if (loop_wall < last - 60)
+		relay_new(NULL);	/* the clock was put back */
+	last = loop_wall;
 	if (!walk.on && walk.next <= loop_wall)
 		begin_walk();
 	if (walk.on)

@@ -1,0 +1,450 @@
+/* with: relay.c out.c store.c queue.c recover.c box.c user.c lib/addr.c lib/fs.c lib/ip.c lib/journal.c lib/loop.c lib/mbox.c lib/text.c */
+/* config: test/unit/t_rooms.h */
+/* See LICENSE file for copyright and licence details. */
+/*
+ * The schedule of the relay, over the real store: when letters are due, which sessions are begun, what
+ * becomes of each outcome. Name servers, sessions and reports are made up here; the clock is ours.
+ */
+#include "rooms.h"
+
+#include "relay.h"
+
+/* ---- what is made up ---- */
+
+enum { ASKED = 64 };
+
+static struct {
+	struct hop hop;
+	const struct client_user *u;
+	void *arg;
+} talks[ASKED];
+static int ntalks;
+static struct {
+	struct way *w;
+} asked[ASKED];
+static int nasked;
+static char reports[4096];
+static int report_result;
+
+int
+client_start(const struct hop *h, const struct client_user *u, void *arg)
+{
+	if (ntalks == ASKED)
+		return -1;
+	talks[ntalks].hop = *h;
+	talks[ntalks].u = u;
+	talks[ntalks++].arg = arg;
+	return 0;
+}
+
+int
+client_count(void)
+{
+	return ntalks;
+}
+
+int
+route_row(const char *sender, const char *recipient)
+{
+	(void)sender;
+	return strcmp(recipient, "norow.example") == 0 ? -1 : 0;
+}
+
+int
+route_find(struct way *w, int row, const char *domain, void (*done)(struct way *w))
+{
+	w->row = row;
+	w->done = done;
+	w->state = WAY_ASKING;
+	w->until = loop_now + 3600000;
+	(void)snprintf(w->name, sizeof(w->name), "%s", domain);
+	w->n = 0;
+	asked[nasked++].w = w;
+	return 0;
+}
+
+void
+route_hop(struct hop *h, const struct way *w, int i)
+{
+	memset(h, 0, sizeof(*h));
+	(void)snprintf(h->host, sizeof(h->host), "mx%d.%.99s", i, w->name);
+	h->route = &routes[0];
+}
+
+int
+bounce(enum report what, const struct sending *s, const unsigned char *which, int64_t until)
+{
+	static const char *const names[] = { "failed", "delayed", "sent" };
+	struct out_line l;
+	int i;
+
+	(void)until;
+	for (i = 0; i < s->n; i++)
+		if (which[i] && out_line(s->fd, s->to[i].at, &l) > 0)
+			(void)snprintf(reports + strlen(reports), sizeof(reports) - strlen(reports),
+			    "%s %s %s;", names[what], l.mailbox, s->to[i].status);
+	return report_result;
+}
+
+/* The name servers answer all questions: n hosts, or with 0 what `state` says. */
+static void
+answer(int n, int state)
+{
+	struct way *w;
+
+	while (nasked) {
+		w = asked[--nasked].w;
+		w->n = n;
+		w->state = n ? WAY_OPEN : state;
+		w->words = "no such thing";
+		(void)snprintf(w->status, sizeof(w->status), "%s", state == WAY_NEVER ? "5.1.2" : "4.4.3");
+		w->done(w);
+	}
+}
+
+/* ---- driving ---- */
+
+static int64_t born;		/* of the last letter, real time */
+static char id[ID_TEXT];
+
+/* It is now so many seconds after the birth. */
+static void
+at(int64_t s)
+{
+	loop_wall = born + s;
+}
+
+static void
+run(void)
+{
+	int i;
+
+	for (i = 0; i < 1000 && relay_tick(60000) == 0; i++)
+		;
+	CHECK(i < 1000);
+}
+
+/* The same, with name servers that know one host. */
+static void
+go(void)
+{
+	run();
+	answer(1, 0);
+	run();
+}
+
+/* A letter to the recipients, lines of the file; it is in spool/out then. */
+static void
+post_out(const char *const *rcpt, int n)
+{
+	struct letter *l = &post_letter;
+	char line[ADDR_TEXT], *params;
+	int i;
+
+	post_answer = R_AGAIN;
+	CHECK_INT(letter_begin(l, 0, "me@localhost", 12, "BY=alice"), R_OK);
+	for (i = 0; i < n; i++) {
+		(void)snprintf(line, sizeof(line), "%s", rcpt[i]);
+		params = strchr(line, ' ');
+		if (params)
+			*params++ = '\0';
+		CHECK_INT(letter_out(l, line, strlen(line), params ? params : ""), R_OK);
+	}
+	letter_text(l, "Subject: x\n\ny\n", 14);
+	memcpy(id, l->id, ID_TEXT);
+	born = mail_birth(id);
+	at(0);
+	l->done = post_answered;
+	letter_finish(l);
+	(void)store_commit(1);
+	CHECK_INT(post_answer, R_OK);
+	reports[0] = '\0';
+	log_clear();
+}
+
+/* The states of the recipients in the file, "TDD", or "gone"; W first if the delay was told. */
+static const char *
+states(void)
+{
+	static char s[256];
+	struct out_line l;
+	off_t p = 0, text, end;
+	int fd = out_open(id, 0, &text, &end), n = 0;
+	long k;
+
+	if (fd < 0)
+		return "gone";
+	while ((k = out_line(fd, p, &l)) > 0) {
+		if (l.state != 'F')
+			s[n++] = l.state;
+		p += k;
+	}
+	s[n] = '\0';
+	(void)close(fd);
+	return s;
+}
+
+/* The sessions that were begun take all they get; outcomes go round through `how`: s, l, f. */
+static int
+talk(const char *how)
+{
+	struct sending *s;
+	int i, k, n = 0, all = ntalks;
+
+	for (i = 0; i < all; i++) {
+		while ((s = talks[i].u->next(talks[i].arg))) {
+			for (k = 0; k < s->n; k++, n++) {
+				switch (how[(size_t)n % strlen(how)]) {
+				case 's':
+					s->to[k].outcome = O_SENT;
+					break;
+				case 'f':
+					s->to[k].outcome = O_FAILED;
+					(void)snprintf(s->to[k].status, STATUS_TEXT, "5.1.1");
+					break;
+				default:
+					s->to[k].outcome = O_LATER;
+					(void)snprintf(s->to[k].status, STATUS_TEXT, "4.2.0");
+					(void)snprintf(s->to[k].words, WORDS, "later, \"please\"");
+				}
+			}
+			talks[i].u->sent(talks[i].arg, s);
+		}
+	}
+	ntalks = 0;
+	for (i = 0; i < all; i++)
+		talks[i].u->over(talks[i].arg, OVER_DONE, "", "");
+	return n;
+}
+
+/* None of the sessions comes about. */
+static void
+refuse_all(enum over why)
+{
+	int i, all = ntalks;
+
+	ntalks = 0;
+	for (i = 0; i < all; i++)
+		talks[i].u->over(talks[i].arg, why, "4.4.1", "connection refused");
+}
+
+/* ---- tests ---- */
+
+static void
+test_outcomes(void)
+{
+	static const char *const one[] = { "a@x.example" };
+	static const char *const three[] = { "a@x.example", "b@x.example NOTIFY=SUCCESS", "c@y.example" };
+	static const char *const forward[] = { "a@x.example", "b@x.example FORWARD=list@localhost" };
+
+	post_out(one, 1);
+	CHECK(relay_busy(id));
+	run();
+	CHECK_INT(nasked, 1);
+	answer(1, 0);
+	run();
+	CHECK_INT(ntalks, 1);
+	CHECK_INT(talk("s"), 1);
+	CHECK_STR(states(), "gone");
+	CHECK(!relay_busy(id));
+	CHECK(was_logged("sent to=\"a@x.example\" host=mx0.x.example"));
+
+	post_out(three, 3);		/* x.example is known by now */
+	go();
+	CHECK_INT(ntalks, 2);
+	CHECK_INT(talk("sfl"), 3);
+	CHECK_STR(states(), "DDT");
+	CHECK_STR(reports, "sent a@x.example ;failed b@x.example 5.1.1;");
+	CHECK(relay_words(id, 0) == NULL);
+	at(401);
+	run();
+	CHECK_INT(talk("s"), 1);
+	CHECK_STR(states(), "gone");
+
+	post_out(forward, 2);
+	run();
+	CHECK_INT(ntalks, 1);
+	CHECK_INT(talk("s"), 2);
+	CHECK_STR(states(), "gone");
+
+	/* what cannot be reported now stays */
+	report_result = -1;
+	post_out(one, 1);
+	run();
+	CHECK_INT(talk("f"), 1);
+	CHECK_STR(states(), "T");
+	report_result = 0;
+	at(401);
+	run();
+	CHECK_INT(talk("f"), 1);
+	CHECK_STR(states(), "gone");
+}
+
+/* The schedule: tried 400 n^2 seconds after the birth, told of after 4 hours, back after 5 days. */
+static void
+test_schedule(int restart)
+{
+	static const char *const one[] = { "late@x.example" };
+	int64_t t, want = 0, last = 0;
+	int n = 0;
+
+	post_out(one, 1);
+	for (t = 0; t <= 432000; t += 100) {
+		at(t);
+		pass_s(100);
+		at(t);
+		if (restart && n > 1 && t == last + 500)
+			relay_init();
+		go();
+		if (!ntalks)
+			continue;
+		CHECK_INT(t, want);
+		last = t;
+		CHECK_INT(talk("l"), 1);
+		n++;
+		want = t < 432000 ? 400 * (int64_t)n * n : 0;
+		if (want > 432000)
+			want = 432000;
+		CHECK_STR(states(), t < 14400 ? "T" : t < 432000 ? "WT" : "gone");
+	}
+	CHECK_INT(n, 34);
+	CHECK_STR(reports, "delayed late@x.example 4.2.0;failed late@x.example 4.2.0;");
+}
+
+static void
+test_hosts(void)
+{
+	static const char *const one[] = { "a@two.example" }, *const bad[] = { "a@none.example" };
+	static const char *const norow[] = { "a@norow.example" };
+
+	post_out(one, 1);
+	run();
+	answer(2, 0);
+	run();
+	CHECK_STR(talks[0].hop.host, "mx0.two.example");
+	refuse_all(OVER_TLS);			/* once more in clear text */
+	run();
+	CHECK_STR(talks[0].hop.host, "mx0.two.example");
+	CHECK_INT(talks[0].hop.clear, 1);
+	refuse_all(OVER_CONNECT);		/* the other one */
+	run();
+	CHECK_STR(talks[0].hop.host, "mx1.two.example");
+	refuse_all(OVER_CONNECT);		/* none is left: it rests */
+	run();
+	CHECK_INT(ntalks, 0);
+	CHECK_STR(states(), "T");
+	CHECK(!relay_busy(id));
+	CHECK_STR(relay_words(id, 25), "connection refused");
+	CHECK(was_logged("deferred to=\"a@two.example\" host=- status=4.4.1"));
+	post_out(one, 1);			/* another letter does not even try */
+	run();
+	CHECK_INT(ntalks + nasked, 0);
+	CHECK_STR(states(), "T");
+	CHECK_INT(relay_flush("two.example"), 0);	/* unless it is told to */
+	run();
+	answer(2, 0);
+	run();
+	CHECK_INT(talk("s"), 2);
+	CHECK_STR(states(), "gone");
+
+	post_out(bad, 1);
+	run();
+	answer(0, WAY_LATER);
+	run();
+	CHECK_STR(states(), "T");
+	CHECK_INT(relay_flush(id), 1);
+	run();
+	answer(0, WAY_NEVER);
+	run();
+	CHECK_STR(states(), "gone");
+	CHECK_STR(reports, "failed a@none.example 5.1.2;");
+
+	post_out(norow, 1);
+	run();
+	CHECK_STR(states(), "gone");
+	CHECK_STR(reports, "failed a@norow.example 5.4.4;");
+}
+
+static void
+test_postmaster(void)
+{
+	static const char *const two[] = { "a@x.example", "b@x.example" };
+
+	post_out(two, 2);
+	errno = 0;
+	CHECK_INT(relay_drop(id, 1), -1);
+	CHECK_INT(errno, EBUSY);
+	go();
+	CHECK_INT(talk("l"), 2);
+	CHECK_INT(relay_due(id), born + 400);
+	CHECK_INT(out_hold(id), 0);
+	at(401);
+	run();
+	CHECK_INT(ntalks, 0);
+	CHECK_INT(relay_flush(id), 1);
+	go();
+	CHECK_INT(talk("sl"), 2);
+	CHECK_STR(states(), "DT");
+	CHECK_INT(relay_drop(id, 1), 0);
+	CHECK_STR(reports, "sent a@x.example ;failed b@x.example 5.0.0;");
+	CHECK_STR(states(), "gone");
+	CHECK_INT(relay_drop(id, 1), -1);
+	CHECK_INT(errno, ENOENT);
+	CHECK_INT(relay_flush(id), -1);
+	CHECK_INT(errno, ENOENT);
+}
+
+/* More recipients than one transaction takes, and more letters than one session. */
+static void
+test_many(void)
+{
+	static char names[150][40];
+	const char *rcpt[150];
+	int i;
+
+	for (i = 0; i < 150; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "r%d@x.example", i);
+		rcpt[i] = names[i];
+	}
+	post_out(rcpt, 150);
+	go();
+	CHECK_INT(ntalks, 1);
+	CHECK_INT(talk("s"), 150);
+	CHECK_STR(states(), "gone");
+	for (i = 0; i < 40; i++)
+		post_out(rcpt, 1);
+	go();
+	CHECK_INT(ntalks, PER_HOST);
+	CHECK_INT(talk("s"), 40);
+	CHECK_STR(states(), "gone");
+}
+
+/* The server ends and starts again: what was never tried goes at once. */
+static void
+test_start(void)
+{
+	static const char *const one[] = { "a@x.example" };
+
+	store_out = NULL;
+	post_out(one, 1);
+	relay_init();
+	go();
+	CHECK_INT(talk("s"), 1);
+	CHECK_STR(states(), "gone");
+}
+
+int
+main(void)
+{
+	store_here();
+	loop_wall = 429782;	/* that is in the ids */
+	relay_init();
+	test_outcomes();
+	test_schedule(0);
+	test_schedule(1);
+	test_hosts();
+	test_postmaster();
+	test_many();
+	test_start();
+	return test_end();
+}
