@@ -6,6 +6,8 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -366,6 +368,86 @@ plain_release(struct conn *c)
 const struct transport transport_plain = {
 	plain_read, plain_write, plain_events, plain_up, plain_pending, plain_finish, plain_release
 };
+
+/* ---- connections of our own ---- */
+
+static int
+connect_events(struct conn *c, int want)
+{
+	(void)c;
+	(void)want;
+	return POLLOUT;
+}
+
+/* How it ended only SO_ERROR tells; as long as there is no peer it has not ended. */
+static int
+connect_up(struct conn *c)
+{
+	struct sockaddr_storage sa;
+	socklen_t n;
+	int e = 0;
+
+	n = sizeof(e);
+	if (!c->why && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &n) == 0 && e)
+		c->why = strerror(e);
+	if (c->why)
+		return -1;
+	n = sizeof(sa);
+	if (getpeername(c->fd, (struct sockaddr *)&sa, &n) < 0)
+		return errno == ENOTCONN ? 0 : -1;
+	c->tp = &transport_plain;
+	return 1;
+}
+
+static const struct transport transport_connect = {
+	plain_read, plain_write, connect_events, connect_up, plain_pending, plain_finish,
+	plain_release
+};
+
+/* The socket address; its length. */
+static socklen_t
+address(struct sockaddr_storage *sa, const struct ip *to, int port)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)sa;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
+
+	memset(sa, 0, sizeof(*sa));
+	if (ip_is4(to)) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons((uint16_t)port);
+		memcpy(&in->sin_addr, to->a + 12, 4);
+		return sizeof(*in);
+	}
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons((uint16_t)port);
+	memcpy(&in6->sin6_addr, to->a, 16);
+	return sizeof(*in6);
+}
+
+struct conn *
+conn_connect(const struct ip *to, int port, const struct kind *k, int keep)
+{
+	static const int on = 1;
+	struct sockaddr_storage sa;
+	socklen_t n = address(&sa, to, port);
+	struct conn *c;
+	int fd;
+
+	fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return NULL;
+	c = conn_new(fd, k, &transport_connect, keep);
+	if (!c) {
+		(void)close(fd);	/* never used */
+		return NULL;
+	}
+	c->peer = *to;
+	c->peer_port = port;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));	/* only slower without */
+	if (connect(fd, (struct sockaddr *)&sa, n) < 0 && errno != EINPROGRESS)
+		c->why = strerror(errno);
+	return c;
+}
 
 /* ---- serving one connection ---- */
 
