@@ -1,5 +1,5 @@
 # See LICENSE file for copyright and licence details.
-"""Other people's programs against the built server: run.py [-k] MAILD [send|read|box|tls ...]
+"""Other people's programs against the built server: run.py [-k] MAILD [send|read|box|tls|tlsclient|dkim ...]
 
 Senders, readers, programs that work on mailboxes, TLS scanners. It installs them (test/need),
 starts servers of its own on loopback, and ends with "N passed, N failed". -k keeps the temporary
@@ -20,9 +20,11 @@ TOOLS = [('swaks', 'swaks'), ('curl', 'curl'), ('msmtp', 'msmtp'), ('s-nail', 's
          ('formail', 'procmail'), ('procmail', 'procmail'), ('/usr/sbin/dovecot', 'dovecot-core'),
          ('/usr/lib/dovecot/imap', 'dovecot-imapd'), ('/usr/lib/dovecot/pop3', 'dovecot-pop3d'),
          ('/usr/bin/python3', 'python3'), ('openssl', 'openssl'), ('gnutls-cli', 'gnutls-bin'),
-         ('sslscan', 'sslscan'), ('testssl', 'testssl.sh'), ('hexdump', 'bsdextrautils'), ]
+         ('gnutls-serv', 'gnutls-bin'),
+         ('sslscan', 'sslscan'), ('testssl', 'testssl.sh'), ('hexdump', 'bsdextrautils'),
+         ('/usr/bin/dkimverify', 'python3-dkim'), ('/usr/sbin/opendkim', 'opendkim')]
 MODULES = [('Net::SMTP', 'perl'), ('IO::Socket::SSL', 'libio-socket-ssl-perl'),
-           ('Authen::SASL', 'libauthen-sasl-perl')]
+           ('Authen::SASL', 'libauthen-sasl-perl'), ('Mail::DKIM', 'libmail-dkim-perl')]
 
 
 def there(tool):
@@ -61,10 +63,13 @@ def main(args):
         sys.exit(__doc__)
     if tools():
         import box
+        import dkim
         import read
         import send
         import tls
-        parts = [('tls', tls), ('send', send), ('read', read), ('box', box)]
+        import tlsclient
+        parts = [('tls', tls), ('tlsclient', tlsclient), ('send', send), ('read', read),
+                 ('box', box), ('dkim', dkim)]
         for name, part in parts:
             if not args[1:] or name in args[1:]:
                 begin = time.monotonic()
