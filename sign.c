@@ -1,6 +1,6 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * The keys that sign our mail: dkim/DOMAIN.pem, and the command that makes them.  A domain becomes a
+ * The keys that sign our mail, dkim/DOMAIN.pem, and the command that makes them.  A domain becomes
  * part of a path only if key_path() finds nothing in it but small letters, digits, hyphens and
  * single dots between them.
  */

@@ -1,7 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * DKIM signatures, RFC 6376 with RFC 8301.  The body is canonicalized and hashed while it passes by;
- * the header is kept as it came, for what is signed of it is known only when all of it is there.
+ * DKIM signatures, RFC 6376 with RFC 8301.  The body is canonicalized and hashed while it passes
+ * by; the header is kept as it came, for what is signed of it is known only when all of it is
+ * there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "text.h"
 
 enum {
-	PICKS = 32,		/* fields that are signed; a header with more of them is not a mail's */
+	PICKS = 32,		/* fields that are signed; a header with more of them is no mail's */
 	COLUMN = 72,		/* lines of ours are folded here */
 	RSA_MAX = 512,		/* octets of a signature */
 	BASE64 = 4 * ((RSA_MAX + 2) / 3) + 1
@@ -42,8 +43,8 @@ struct domain {
 
 /* RFC 6376 5.4.1, less what mailing lists change, and how the body is to be read. */
 static const char *const signed_names[] = {
-	"from", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references", "reply-to",
-	"mime-version", "content-type", "content-transfer-encoding", "content-id",
+	"from", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references",
+	"reply-to", "mime-version", "content-type", "content-transfer-encoding", "content-id",
 	"content-description", "content-disposition", "content-language"
 };
 
@@ -68,7 +69,7 @@ canonical(const char *p, size_t n)
 	return i;
 }
 
-/* Text within a line: white space becomes one space, and what ends the text is held back in *space. */
+/* Text within a line: white space becomes one space; at the end it is held back in *space. */
 static void
 words(br_sha256_context *c, int *space, const char *p, size_t n)
 {

@@ -1,4 +1,4 @@
-/* DKIM signatures, RFC 6376 with RFC 8301: rsa-sha256, relaxed/relaxed, made in one pass over the text. */
+/* DKIM signatures, RFC 6376 with RFC 8301: rsa-sha256, relaxed/relaxed, in one pass over the text. */
 #ifndef DKIM_H
 #define DKIM_H
 
@@ -31,16 +31,17 @@ void dkim_init(struct dkim_sign *d);
 void dkim_feed(struct dkim_sign *d, const char *p, size_t n);
 
 /*
- * The domain of the address in the From field, lower case, NUL-terminated; room for n. 0, or -1: there
- * is no such field, or more than one, or no single domain in it. Usable once the header is fed.
+ * The domain of the address in the From field, lower case, NUL-terminated; room for n. 0, or -1:
+ * there is no such field, or more than one, or no single domain in it. Usable once the header is
+ * fed.
  */
 int dkim_from(const struct dkim_sign *d, char *dst, size_t n);
 
 /*
- * The field, folded, ending in a LF, NUL-terminated, to be put before the first field. `when` is t=, real
- * time. Signs From (twice, so that none can be added), To, Cc, Subject, Date, Message-ID,
- * In-Reply-To, References, Reply-To, MIME-Version, Content-* as far as they are there. Its length, or
- * -1: not signable (no header, no From in it, or too much).
+ * The field, folded, ending in a LF, NUL-terminated, to be put before the first field. `when` is
+ * t=, real time. Signs From (twice, so that none can be added), To, Cc, Subject, Date, Message-ID,
+ * In-Reply-To, References, Reply-To, MIME-Version and the usual Content-*, as far as they are
+ * there. Its length, or -1: not signable (no proper header, no From in it, or too much).
  */
 long dkim_finish(struct dkim_sign *d, char dst[DKIM_FIELD], const char *domain,
     const char *selector, const br_rsa_private_key *key, int64_t when);

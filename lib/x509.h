@@ -37,7 +37,7 @@ struct x509_self {
  * name is too long or the key is not on P-256. */
 size_t x509_self(unsigned char dst[X509_MAX], const struct x509_self *s);
 
-/* The SubjectPublicKeyInfo of an RSA key, as DKIM records have it: its length, or 0 if it is too large. */
+/* The SubjectPublicKeyInfo of an RSA key, as DKIM records have it: its length, or 0: too large. */
 size_t x509_rsa(unsigned char dst[X509_MAX], const br_rsa_public_key *k);
 
 #endif
