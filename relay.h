@@ -65,11 +65,14 @@ int out_release(const char *id);
 
 enum outcome { O_NONE, O_SENT, O_LATER, O_FAILED };
 
+/* O_SENT: who reports success, if that is wanted? We, but for DSN_PROMISED (RFC 3461 5.2). */
+enum dsn { DSN_NONE, DSN_PROMISED, DSN_DELIVERED };
+
 /* A recipient of a sending. */
 struct target {
 	off_t at;			/* of its line in the file */
 	enum outcome outcome;
-	int dsn;			/* O_SENT: the other server has promised the DSNs (RFC 3461) */
+	enum dsn dsn;			/* the other server speaks DSN; or it is in the mailbox (LMTP) */
 	char status[STATUS_TEXT];	/* of the last reply, or ours: "4.4.1" */
 	char words[WORDS];		/* printable ASCII: the reply as it came, lines joined by spaces, or ours */
 };
@@ -80,6 +83,7 @@ struct sending {
 	int fd;				/* its file */
 	off_t text, end;
 	int forward;			/* all have FORWARD: the sender is rewritten (SRS) */
+	const char *host;		/* the server that gave the words, for reports; NULL or "-": none */
 	int n;
 	struct target to[RECIPIENTS];
 };
@@ -124,7 +128,7 @@ extern const size_t client_memory;
 
 enum {
 	HOSTS = 8,		/* of a destination that are tried */
-	ADDRESSES = 12		/* of all of them together */
+	ADDRESSES = 16		/* of all of them together */
 };
 
 /* The hosts of a destination, in the order in which they are tried. */
@@ -135,8 +139,11 @@ struct way {
 	char status[STATUS_TEXT];	/* why LATER or NEVER */
 	const char *words;
 	int64_t until;			/* the answer is good until then (monotonic ms) */
-	int n;				/* addresses in hop */
-	struct hop hop[ADDRESSES];
+	int n;				/* addresses */
+	struct {
+		struct ip ip;
+		int host;		/* of hosts */
+	} address[ADDRESSES];
 	/* while asking */
 	char name[ADDR_DOMAIN + 1];	/* the destination */
 	int nhosts, host;		/* the MX hosts, and the one whose addresses are asked for */
@@ -155,8 +162,8 @@ int route_row(const char *sender, const char *recipient);
  * many questions). */
 int route_find(struct way *w, int row, const char *domain, void (*done)(struct way *w));
 
-/* Forget a question. */
-void route_cancel(struct way *w);
+/* The i-th address of an open way, as a hop. */
+void route_hop(struct hop *h, const struct way *w, int i);
 
 /* Start: check routes[] and name_servers[], die()ing with the row; read /etc/resolv.conf. Before chroot. */
 void route_init(void);
