@@ -23,16 +23,16 @@ CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prot
 OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
 	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o $(OUT)/relay.o \
 	$(OUT)/route.o $(OUT)/client.o $(OUT)/bounce.o $(OUT)/forward.o $(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o $(OUT)/trust.o \
-	$(OUT)/sign.o $(OUT)/admin.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o $(OUT)/dnsmsg.o \
+	$(OUT)/sign.o $(OUT)/admin.o $(OUT)/view.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/alist.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o $(OUT)/dnsmsg.o \
 	$(OUT)/dot.o $(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o \
 	$(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sasl.o $(OUT)/scram.o \
 	$(OUT)/spki.o $(OUT)/srs.o $(OUT)/text.o $(OUT)/x509.o
 SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c out.c \
-	relay.c route.c client.c bounce.c forward.c control.c tls.c cert.c trust.c sign.c admin.c sendmail.c lib/addr.c \
+	relay.c route.c client.c bounce.c forward.c control.c tls.c cert.c trust.c sign.c admin.c view.c sendmail.c lib/addr.c lib/alist.c \
 	lib/compat.c lib/dkim.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c \
 	lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/reply.c lib/sasl.c lib/scram.c lib/spki.c lib/srs.c \
 	lib/text.c lib/x509.c
-HDR = mail.h relay.h store.h tls.h $(CONFIG) lib/addr.h lib/dkim.h lib/dns.h lib/dnsmsg.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
+HDR = mail.h control.h relay.h store.h tls.h $(CONFIG) lib/addr.h lib/alist.h lib/dkim.h lib/dns.h lib/dnsmsg.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
 	lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/reply.h lib/sasl.h lib/scram.h \
 	lib/spki.h lib/srs.h lib/text.h lib/vec.h lib/x509.h
 
@@ -78,6 +78,7 @@ $(OUT)/client.o: client.c; $(COMPILE) client.c
 $(OUT)/bounce.o: bounce.c; $(COMPILE) bounce.c
 $(OUT)/forward.o: forward.c; $(COMPILE) forward.c
 $(OUT)/control.o: control.c; $(COMPILE) control.c
+$(OUT)/view.o: view.c; $(COMPILE) view.c
 $(OUT)/sign.o: sign.c; $(COMPILE) sign.c
 $(OUT)/sendmail.o: sendmail.c; $(COMPILE) sendmail.c
 $(OUT)/tls.o: tls.c; $(COMPILE) tls.c
@@ -85,6 +86,7 @@ $(OUT)/cert.o: cert.c; $(COMPILE) cert.c
 $(OUT)/trust.o: trust.c; $(COMPILE) trust.c
 $(OUT)/admin.o: admin.c; $(COMPILE) admin.c
 $(OUT)/addr.o: lib/addr.c; $(COMPILE) lib/addr.c
+$(OUT)/alist.o: lib/alist.c; $(COMPILE) lib/alist.c
 $(OUT)/compat.o: lib/compat.c; $(COMPILE) lib/compat.c
 $(OUT)/dkim.o: lib/dkim.c; $(COMPILE) lib/dkim.c
 $(OUT)/dns.o: lib/dns.c; $(COMPILE) lib/dns.c
@@ -143,10 +145,14 @@ install: $(BIN)
 	cp -f $(BIN) $(DESTDIR)$(PREFIX)/sbin/maild
 	strip $(DESTDIR)$(PREFIX)/sbin/maild
 	chmod 755 $(DESTDIR)$(PREFIX)/sbin/maild
+	for n in sendmail mailq newaliases; do ln -sf maild $(DESTDIR)$(PREFIX)/sbin/$$n; done
 	cp -f maild.8 $(DESTDIR)$(PREFIX)/share/man/man8/maild.8
 	chmod 644 $(DESTDIR)$(PREFIX)/share/man/man8/maild.8
 
+# The links only if they are ours: another mail server may have been installed since.
 uninstall:
+	cd $(DESTDIR)$(PREFIX)/sbin && for n in sendmail mailq newaliases; do \
+		[ "$$(readlink $$n)" != maild ] || rm -f $$n; done
 	rm -f $(DESTDIR)$(PREFIX)/sbin/maild $(DESTDIR)$(PREFIX)/share/man/man8/maild.8
 
 lint:

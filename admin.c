@@ -1,9 +1,10 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * The commands for accounts. They work on the files of the store, whether the server runs or not:
- * the file `users` is replaced as a whole under the lock of `users.lock`, and the server sees that
- * it is another one. Started by root they first become the owner of the store, so that what they
- * make is his and nothing that lies there can lead root astray.
+ * The postmaster's commands. Those for accounts work on the files of the store, whether the server
+ * runs or not: the file `users` is replaced as a whole under the lock of `users.lock`, and the
+ * server sees that it is another one. Those for the queue ask the server by its socket `control`; when
+ * it does not run they do the same by themselves. Started by root they first become the owner of
+ * the store, so that what they make is his and nothing that lies there can lead root astray.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -15,14 +16,17 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "lib/fs.h"
 #include "lib/text.h"
 #include "mail.h"
+#include "relay.h"
 
 enum {
 	LOCK_MS = 10000,	/* how long to wait for somebody else's lock */
@@ -38,7 +42,7 @@ struct secret {
 struct command {
 	const char *name;
 	const char *args;
-	int nargs;
+	int min, max;		/* of them */
 	int (*run)(char **args, const char *dir);
 	const char *help;
 };
@@ -46,25 +50,30 @@ struct command {
 static int passwd(char **args, const char *dir);
 static int list_users(char **args, const char *dir);
 static int userdel(char **args, const char *dir);
+static int look(char **args, const char *dir);
+static int change(char **args, const char *dir);
 static int dkim(char **args, const char *dir);
 static int help(char **args, const char *dir);
 
+/* The arguments of run() begin with the name of the command. */
 static const struct command commands[] = {
-	{ "passwd",  " NAME", 1, passwd,     "make an account, or change its password" },
-	{ "users",   "",      0, list_users, "accounts with their messages and bytes" },
-	{ "userdel", " NAME", 1, userdel,    "end an account; its mailbox is moved aside" },
-	{ "dkim",    " DOMAIN", 1, dkim,     "make the key that signs a domain's mail; show its DNS record" },
-	{ "help",    "",      0, help,       "this text" },
+	{ "passwd",  " NAME",        1, 1, passwd,     "make an account, or change its password" },
+	{ "users",   "",             0, 0, list_users, "accounts with their messages and bytes" },
+	{ "userdel", " NAME",        1, 1, userdel,    "end an account; its mailbox is moved aside" },
+	{ "queue",   "",             0, 0, look,       "letters that wait, and why" },
+	{ "show",    " ID",          1, 1, look,       "a letter of the queue" },
+	{ "flush",   " [ID|DOMAIN]", 0, 1, change,     "try to send now: all, or a letter, or a domain's" },
+	{ "hold",    " ID",          1, 1, change,     "keep a letter until it is flushed" },
+	{ "drop",    " ID [quiet]",  1, 2, change,     "give up a letter, and tell its sender or not" },
+	{ "dkim",    " DOMAIN",      1, 1, dkim,       "make a key that signs mail; show its DNS record" },
+	{ "help",    "",             0, 0, help,       "this text" },
 };
 
 enum { NCOMMANDS = sizeof(commands) / sizeof(*commands) };
 
 static volatile sig_atomic_t caught;
 
-/* Say what is wrong, with strerror() if fmt ends in ':'; returns the exit code. */
-static int fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int
+int
 fail(int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -368,7 +377,7 @@ static int
 passwd(char **args, const char *dir)
 {
 	char path[BOX_TEXT], verifier[SCRAM_TEXT];
-	const char *name = args[0];
+	const char *name = args[1];
 	struct stat st;
 	int code, new;
 
@@ -512,7 +521,7 @@ static int
 userdel(char **args, const char *dir)
 {
 	char path[BOX_TEXT];
-	const char *name = args[0];
+	const char *name = args[1];
 	int code, known, there;
 
 	code = check_name(name);
@@ -538,7 +547,137 @@ dkim(char **args, const char *dir)
 	int code;
 
 	code = enter(dir, 1);
-	return code ? code : sign_command(args[0], dir);
+	return code ? code : sign_command(args[1], dir);
+}
+
+/* ---- the queue ---- */
+
+/* The last line of an answer says how it went: an exit code. */
+static int
+verdict(const char *p, size_t n)
+{
+	uint64_t code;
+	size_t digits;
+
+	if (text_is(p, n, "ok\n"))
+		return 0;
+	if (!text_begins(p, n, "error: ") || p[n - 1] != '\n')
+		return fail(EX_TEMPFAIL, "the server has broken off");
+	p += 7;
+	n -= 8;
+	for (digits = 0; digits < n && p[digits] != ' '; digits++)
+		;
+	if (text_u64(p, digits, &code) < 0 || code > 255)
+		code = EX_SOFTWARE;
+	digits += digits < n;
+	return fail((int)code, "%.*s", (int)(n - digits), p + digits);
+}
+
+/* Copy an answer to standard output, all but its last line. Returns an exit code. */
+static int
+copy_answer(int fd)
+{
+	static char b[2 * VIEW_PIECE];
+	size_t k, n = 0;
+	ssize_t got;
+
+	while ((got = read(fd, b + n, sizeof(b) - n)) > 0) {
+		n += (size_t)got;
+		/* up to the line feed before the last line; all of a line without an end */
+		for (k = n - 1; k && b[k - 1] != '\n'; k--)
+			;
+		if (!k && n == sizeof(b))
+			k = n / 2;
+		if (k && fwrite(b, 1, k, stdout) != k)
+			return fail(EX_IOERR, "standard output:");
+		n -= k;
+		memmove(b, b + k, n);
+	}
+	if (got < 0)
+		return fail(EX_TEMPFAIL, "the server:");
+	return verdict(b, n);
+}
+
+/* Let the server do it: an exit code, or -1: there is none. */
+static int
+ask_server(char **args, const char *dir)
+{
+	char line[CONTROL_LINE];
+	int code, fd, n;
+
+	n = snprintf(line, sizeof(line), "%s%s%s%s%s\n", args[0], args[1] ? " " : "",
+	    args[1] ? args[1] : "", args[1] && args[2] ? " " : "", args[1] && args[2] ? args[2] : "");
+	if (n >= (int)sizeof(line) || memchr(line, '\n', (size_t)n - 1))
+		return fail(EX_USAGE, "%s: not an argument", args[0]);
+	fd = control_dial(CONTROL_SOCKET);
+	if (fd < 0 && (errno == ENOENT || errno == ECONNREFUSED))
+		return -1;
+	if (fd < 0)
+		return fail(code_of(errno), "%s/%s:", dir, CONTROL_SOCKET);
+	/* a server that has gone shows when we read */
+	(void)send(fd, line, (size_t)n, MSG_NOSIGNAL);
+	code = copy_answer(fd);
+	(void)close(fd);	/* all was read */
+	return code;
+}
+
+/* What relay.c knows when it has just begun. */
+static void
+relay_alone(void)
+{
+	loop_clock();
+	relay_init();
+}
+
+static int
+look(char **args, const char *dir)
+{
+	static char piece[VIEW_PIECE];
+	struct view v;
+	ssize_t n;
+	int code;
+
+	code = enter(dir, 0);
+	if (code || (code = ask_server(args, dir)) >= 0)
+		return code;
+	relay_alone();
+	view_queue(&v);
+	if (args[1] && view_show(&v, args[1]) < 0)
+		return errno == ENOENT ? fail(EX_NOINPUT, "no such letter waits") :
+		    fail(errno == EILSEQ ? EX_DATAERR : EX_IOERR, "not a letter");
+	while ((n = view_next(&v, piece)) > 0)
+		(void)fwrite(piece, 1, (size_t)n, stdout);	/* trouble is seen at the end */
+	view_end(&v);
+	return n < 0 ? fail(code_of(errno), "%s/spool:", dir) : 0;
+}
+
+/* What the server does for us otherwise, with the store as it is after a start. */
+static int
+change(char **args, const char *dir)
+{
+	char answer[CONTROL_LINE];
+	int code, n;
+
+	code = enter(dir, 0);
+	if (code || (code = ask_server(args, dir)) >= 0)
+		return code;
+	if (!strcmp(args[0], "flush"))
+		return fail(EX_TEMPFAIL, "the server is not running");
+	for (n = 1; args[n]; n++)
+		;
+	store_lock();
+	loop_clock();
+	store_init();
+	relay_init();
+	code = control_change(args, n, answer);
+	(void)store_commit(1);
+	if (store_checkpoint() < 0)
+		code = fail(EX_IOERR, "the disk:");
+	if (code && *answer)
+		return fail(code, "%s", answer);
+	if (*answer)
+		(void)printf("%s\n", answer);
+	return code;
 }
 
 /* ---- which one ---- */
@@ -551,7 +690,7 @@ usage(FILE *f)
 	(void)fprintf(f, "usage: maild [-d DIR] [-p N]        serve; N is added to every port\n");
 	for (i = 0; i < NCOMMANDS; i++)
 		(void)fprintf(f, "       maild [-d DIR] %s%-*s %s\n", commands[i].name,
-		    13 - (int)strlen(commands[i].name), commands[i].args, commands[i].help);
+		    21 - (int)strlen(commands[i].name), commands[i].args, commands[i].help);
 }
 
 static int
@@ -607,13 +746,14 @@ admin_run(int argc, char **argv, const char *dir)
 		return EX_USAGE;
 	}
 	n = options(argc - 1, argv + 1, &dir);
-	if (n != c->nargs) {
+	if (n < c->min || n > c->max) {
 		(void)fail(EX_USAGE, "%s: wrong arguments", c->name);
 		usage(stderr);
 		return EX_USAGE;
 	}
-	code = c->run(argv + 1, dir);
-	if (fflush(stdout) && !code)
+	argv[n + 1] = NULL;
+	code = c->run(argv, dir);
+	if ((fflush(stdout) || ferror(stdout)) && !code)
 		code = fail(EX_IOERR, "standard output:");
 	return code;
 }

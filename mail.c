@@ -237,7 +237,8 @@ static void
 check_store(const char *dir)
 {
 	static const char *const ours[] = {
-		"mail", "spool", "tls", "dkim", "users", "users.lock", "users.tmp", "lock", "lost+found"
+		"mail", "spool", "tls", "dkim", "users", "users.lock", "users.tmp", "lock", "lost+found",
+		"control", "submit", "secrets", "srs.secret", "srs.secret.tmp"
 	};
 	struct fs_dir d;
 	const char *name;
@@ -440,6 +441,7 @@ run_server(const char *dir, int offset)
 	store_lock();
 	listen_all(offset);
 	drop_privileges();
+	control_init();
 	store_init();
 	user_check();
 	check_clock();
@@ -452,8 +454,18 @@ run_server(const char *dir, int offset)
 static void
 usage(void)
 {
-	die(EX_USAGE, "usage: maild [-d dir] [-p number] | maild [-d dir] passwd name | users | "
-	    "userdel name");
+	die(EX_USAGE, "usage: maild [-d dir] [-p number] | maild [-d dir] command; maild help says "
+	    "which there are");
+}
+
+/* By this name we are called when other programs have mail. */
+static int
+is_sendmail(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	name = slash ? slash + 1 : name;
+	return !strcmp(name, "sendmail") || !strcmp(name, "mailq") || !strcmp(name, "newaliases");
 }
 
 int
@@ -465,12 +477,16 @@ main(int argc, char *argv[])
 
 	(void)umask(077);
 	find_host();
+	if (is_sendmail(argv[0]))
+		return sendmail_run(argc, argv, dir);
 	while ((opt = getopt(argc, argv, "+d:p:")) != -1) {
 		if (opt == 'd')
 			dir = optarg;
 		else if (opt != 'p' || text_u64(optarg, strlen(optarg), &offset) < 0 || offset > 65535)
 			usage();
 	}
+	if (optind < argc && is_sendmail(argv[optind]))
+		return sendmail_run(argc - optind, argv + optind, dir);
 	if (optind < argc)
 		return admin_run(argc - optind, argv + optind, dir);
 	return run_server(dir, (int)offset);
