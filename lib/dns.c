@@ -28,7 +28,7 @@ enum {
 	STREAMS = 4,		/* of these by TCP */
 	FIRST_MS = 3000,	/* for an answer, when a server is asked for the first time */
 	SECOND_MS = 5000,	/* and for the second, or by TCP */
-	TOTAL_MS = 60000,	/* for a question, with all its CNAMEs */
+	TOTAL_MS = 40000,	/* for a question, with all its CNAMEs */
 	BUSY_MS = 50,		/* until the next look whether a stream is free */
 	SHY_MS = 30000,		/* a server that was silent is not asked first for so long */
 	ALIENS = 16,		/* wrong answers until somebody seems to be guessing: then TCP */
