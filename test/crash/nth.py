@@ -12,12 +12,13 @@ n-th changing call and the loop-mounted file system shut down without writing an
 cut-nosync:ext4: the same with sync calls that do nothing (must find faults; -o: stop at the first);
 strace:CALL: killed by strace at its n-th such call, as a check of inject.c.
 Prefix passwd-, newuser- or userdel- to an action: the command, not the server, is hit; recover-:
-the start after a crash is hit. Needs root. The final line is `N passed, N failed`; a test is one
+the start after a crash is hit; relay-: mail for another server. Needs root. The final line is `N passed, N failed`; a test is one
 ACTION at one n."""
-import argparse, multiprocessing, os, random, re, shutil, subprocess, sys, time, traceback
+import argparse, ctypes, multiprocessing, os, random, re, shutil, subprocess, sys, time, traceback
 sys.dont_write_bytecode = True
 import rig
 
+CLONE_NEWNET = 0x40000000
 ERRORS = ('short', 'full', 'ENOSPC', 'EIO', 'EROFS')
 
 
@@ -153,6 +154,68 @@ class Cut(Run):
         subprocess.run(['umount', self.mnt], check=False)
 
 
+def serve_relay(world):
+    """Letters for another server, alone and beside local ones, small and large, some at a second try."""
+    b = world.book
+    far = ['%s@far.example' % x for x in ('one', 'two', 'later')]
+    rig.deliver(world,
+                [b.letter('o1', far[:1]), b.letter('o2', far[:2], 1500)],
+                [b.letter('m1', ['alice', far[0]], 3000), b.letter('l1', far[2:])])
+    rig.deliver(world, [b.letter('big', far[:1], 300 << 10)],
+                [b.letter('mixed', ['bob', far[1]], 100 << 10)])
+    time.sleep(.1)
+    rig.deliver(world, [b.letter('p%d' % i, far[:1], 2000) for i in range(3)],
+                [b.letter('q%d' % i, far[1:2] + ['carol'], 20000) for i in range(3)])
+    time.sleep(.1)
+
+
+class Relay(Run):
+    """Mail for another server, in a network of its own: nothing is lost, and nothing that was noted as
+    sent goes again. extra: letters that may go twice because of the blow."""
+    extra = 4
+
+    def go(self):
+        rig.copy(self.o.template, self.store)
+        self.sink = rig.Sink()
+        try:
+            self.blow()
+            self.judge()
+            self.judge_sink()
+        finally:
+            self.sink.close()
+
+    def blow(self):
+        self.scenario(serve_relay)
+
+    def judge(self):
+        srv = rig.Server(self.o.binary, self.store, self.add, log=self.log)
+        end = time.time() + rig.WAIT
+        if not srv.up():
+            self.faults.append('no start: ' + srv.log()[-300:])
+        while os.listdir(os.path.join(self.store, 'spool/out')) and time.time() < end:
+            time.sleep(.02)
+        if srv.stop():
+            self.faults.append('exit: ' + srv.log()[-300:])
+        left = os.listdir(os.path.join(self.store, 'spool/out'))
+        if left:
+            self.faults.append('still there: %s; %s' % (left, srv.log()[-600:]))
+        super().judge()
+
+    def judge_sink(self):
+        twice = 0
+        for m in self.book.letters.values():
+            least, most = m.count()
+            for r in [r for r in m.rcpts if '@' in r]:
+                n = self.sink.got.get((m.tok, r), 0)
+                twice += max(0, n - most)
+                if not least <= n <= most + 1:
+                    self.faults.append('%s: %s came %d times, should be %d' % (r, m.tok, n, least))
+                if n and not self.sink.text[m.tok].endswith(b'\r\n' + m.text):
+                    self.faults.append('%s: %s is torn or changed' % (r, m.tok))
+        if twice > (self.extra if self.hit else 0):
+            self.faults.append('%d letters came twice' % twice)
+
+
 class Recover(Run):
     """The start after a crash is hit; the crash itself was at one of a few places."""
 
@@ -258,6 +321,8 @@ class Command(Run):
 def make(o, k, book, action, n):
     if action.startswith('cut'):
         return Cut(o, k, book, action, n)
+    if action.startswith('relay-'):
+        return Relay(o, k, book, action[6:], n)
     if action.startswith('recover-'):
         return Recover(o, k, book, action[8:], n)
     if action.split('-')[0] in ('passwd', 'newuser', 'userdel'):
@@ -267,6 +332,10 @@ def make(o, k, book, action, n):
 
 def worker(o, k, book, action, counter, found, past):
     """Take the next n until it lies behind the last call (twice: not every run is alike)."""
+    if action.startswith('relay-'):     # all of them have a sink at the same port
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), 'unshare')
+        subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
     while past.value < 2 and not (o.once and found.qsize()):
         with counter.get_lock():
             counter.value += o.every

@@ -1,10 +1,11 @@
 # See LICENSE file for copyright and licence details.
 """What the crash tests share: a server to start and stop, clients for SMTP and POP3, a book of all
 that was asked for and confirmed, and a judge that compares a store with the book."""
-import base64, email, hashlib, mailbox, os, re, shutil, signal, socket, subprocess, time
+import base64, email, hashlib, mailbox, os, re, shutil, signal, socket, subprocess, threading, time
 
 PASSWORD = 'correct horse'
 WAIT = 15           # seconds; no wait here is longer
+SINK = 2525         # where crash_config() sends mail for far.example
 
 
 class Gone(Exception):
@@ -156,7 +157,8 @@ class Smtp(Wire):
                 return row.decode('latin1')
 
     def group(self, m):
-        rows = ['MAIL FROM:<sender@example.org>'] + ['RCPT TO:<%s@localhost>' % r for r in m.rcpts]
+        rows = ['MAIL FROM:<sender@example.org>'] + [
+            'RCPT TO:<%s>' % (r if '@' in r else r + '@localhost') for r in m.rcpts]
         return ('\r\n'.join(rows + ['DATA']) + '\r\n').encode()
 
     def read_group(self, m):
@@ -378,6 +380,81 @@ def delete(world, user, choose, meanwhile=lambda: None):
             return
         time.sleep(.05)
     world.fault('deletions of %s were refused to the end: %s', user, world.refused[-1])
+
+
+# ---- where mail for far.example goes ----
+
+class Sink(threading.Thread):
+    """Takes mail at SINK; `got` counts (token, recipient). later@: 450 the first time."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.got, self.told, self.text = {}, set(), {}
+        self.s = socket.socket()
+        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.s.bind(('127.0.0.1', SINK))
+        self.s.listen(50)
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                c = self.s.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.session, args=(c,), daemon=True).start()
+
+    def session(self, c):
+        try:
+            with c, c.makefile('rb') as f:
+                c.sendall(b'220 sink.example ESMTP\r\n')
+                self.commands(c, f)
+        except OSError:
+            pass
+
+    def commands(self, c, f):
+        rcpts, sender = [], b''
+        for row in f:
+            verb, word = row[:4].upper(), row.strip()
+            if verb == b'EHLO':
+                c.sendall(b'250-sink.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n')
+                continue
+            if verb == b'MAIL':
+                rcpts, sender = [], word
+            if verb == b'RCPT':
+                to = word.decode().split('<')[1].split('>')[0]
+                if to.startswith('later') and (to, sender) not in self.told:
+                    self.told.add((to, sender))
+                    c.sendall(b'450 4.2.0 later\r\n')
+                    continue
+                rcpts.append(to)
+            if verb == b'DATA':
+                if not rcpts:
+                    c.sendall(b'554 5.5.1 no recipients\r\n')
+                    continue
+                c.sendall(b'354 go on\r\n')
+                self.take(f, rcpts)
+            c.sendall(b'221 2.0.0 bye\r\n' if verb == b'QUIT' else b'250 2.0.0 ok\r\n')
+            if verb == b'QUIT':
+                return
+
+    def take(self, f, rcpts):
+        rows = []
+        for row in f:
+            if row == b'.\r\n':
+                break
+            rows.append(row[1:] if row[:1] == b'.' else row)
+        else:
+            return
+        text = b''.join(rows)
+        tok = token(text)
+        self.text[tok] = text
+        for r in rcpts:
+            self.got[tok, r] = self.got.get((tok, r), 0) + 1
+
+    def close(self):
+        self.s.shutdown(socket.SHUT_RDWR)
+        self.s.close()
 
 
 # ---- the server ----
@@ -639,8 +716,11 @@ def crash_config(src, dst):
     with open(src) as f:
         s = f.read()
     s = re.sub(r'(\{ "[^"]*", *\d+, TLS_\w+, *\w+, *)0( \})', r'\g<1>1\2', s)
+    s = s.replace('relay_domains[] = { "" }', 'relay_domains[] = { "far.example" }')
+    s = s.replace('static const struct route routes[] = {', '''static const struct route routes[] = {
+\t{ "*", "far.example", "[127.0.0.1]", %d, ROUTE_CLEAR, "", "", ROUTE_SMTP },''' % SINK)
     for name, value in (('password_rounds', '4096'), ('checkpoint_every', '60'),
-                        ('disk_reserve', '0'), ('inode_reserve', '0'),
+                        ('disk_reserve', '0'), ('inode_reserve', '0'), ('retry_step', '1000'),
                         ('journal_size', '256 << 10'),
                         ('letter_small', '64 << 10'), ('retry_locked', '60'), ('login_delay', '10')):
         s, k = re.subn(r'\b%s = [^,;]+' % name, '%s = %s' % (name, value), s)
