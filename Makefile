@@ -20,19 +20,19 @@ LDFLAGS = -static -Wl,-z,relro,-z,now
 CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla -Os -g -fPIE -fstack-protector-strong
 
-OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
+OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/envelope.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
 	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o $(OUT)/relay.o \
-	$(OUT)/route.o $(OUT)/client.o $(OUT)/bounce.o $(OUT)/forward.o $(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o $(OUT)/trust.o \
+	$(OUT)/route.o $(OUT)/client.o $(OUT)/send.o $(OUT)/bounce.o $(OUT)/forward.o $(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o $(OUT)/trust.o \
 	$(OUT)/sign.o $(OUT)/admin.o $(OUT)/view.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/alist.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o $(OUT)/dnsmsg.o \
 	$(OUT)/dot.o $(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o \
 	$(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sasl.o $(OUT)/scram.o \
 	$(OUT)/spki.o $(OUT)/srs.o $(OUT)/text.o $(OUT)/x509.o
-SRC = mail.c smtp.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c out.c \
-	relay.c route.c client.c bounce.c forward.c control.c tls.c cert.c trust.c sign.c admin.c view.c sendmail.c lib/addr.c lib/alist.c \
+SRC = mail.c smtp.c envelope.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c out.c \
+	relay.c route.c client.c send.c bounce.c forward.c control.c tls.c cert.c trust.c sign.c admin.c view.c sendmail.c lib/addr.c lib/alist.c \
 	lib/compat.c lib/dkim.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c \
 	lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/reply.c lib/sasl.c lib/scram.c lib/spki.c lib/srs.c \
 	lib/text.c lib/x509.c
-HDR = mail.h control.h relay.h store.h tls.h $(CONFIG) lib/addr.h lib/alist.h lib/dkim.h lib/dns.h lib/dnsmsg.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
+HDR = mail.h client.h control.h relay.h smtp.h store.h tls.h $(CONFIG) lib/addr.h lib/alist.h lib/dkim.h lib/dns.h lib/dnsmsg.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
 	lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/reply.h lib/sasl.h lib/scram.h \
 	lib/spki.h lib/srs.h lib/text.h lib/vec.h lib/x509.h
 
@@ -63,6 +63,7 @@ $(OUT)/.made:
 
 $(OUT)/mail.o: mail.c; $(COMPILE) mail.c
 $(OUT)/smtp.o: smtp.c; $(COMPILE) smtp.c
+$(OUT)/envelope.o: envelope.c; $(COMPILE) envelope.c
 $(OUT)/pop3.o: pop3.c; $(COMPILE) pop3.c
 $(OUT)/guard.o: guard.c; $(COMPILE) guard.c
 $(OUT)/user.o: user.c; $(COMPILE) user.c
@@ -75,6 +76,7 @@ $(OUT)/out.o: out.c; $(COMPILE) out.c
 $(OUT)/relay.o: relay.c; $(COMPILE) relay.c
 $(OUT)/route.o: route.c; $(COMPILE) route.c
 $(OUT)/client.o: client.c; $(COMPILE) client.c
+$(OUT)/send.o: send.c; $(COMPILE) send.c
 $(OUT)/bounce.o: bounce.c; $(COMPILE) bounce.c
 $(OUT)/forward.o: forward.c; $(COMPILE) forward.c
 $(OUT)/control.o: control.c; $(COMPILE) control.c

@@ -4,19 +4,25 @@
  * not stall the loop, and a name that does not exist costs what a wrong password costs. The last
  * password that was right for an account is remembered as a keyed tag, so that a client that comes
  * every minute is not derived anew each time; a wrong one always takes the long way. Failures are
- * counted by address, never by account: nobody can lock out somebody else.
+ * counted by address, never by account: nobody can lock out somebody else. And who needs no login, and
+ * how many recipients an hour each may have.
  */
 #define _GNU_SOURCE
 #include <string.h>
+#include <sysexits.h>
 
 #include <bearssl_hash.h>
 #include <bearssl_hmac.h>
 
+#include "lib/log.h"
+#include "lib/text.h"
 #include "mail.h"
 
 enum {
 	TAG = 32,		/* octets of HMAC-SHA-256 */
-	STEP = 128		/* rounds between two looks at the clock */
+	STEP = 128,		/* rounds between two looks at the clock */
+	NTRUSTED = sizeof(trusted) / sizeof(*trusted),
+	HOUR = 3600000
 };
 
 struct peer {
@@ -96,6 +102,130 @@ guard_passed(const struct ip *peer)
 
 	if (p)
 		p->last = 0;
+}
+
+/* ---- networks that need no login ---- */
+
+/* "address" or "address/bits": 0 or -1. */
+static int
+parse_network(struct ip *net, int *bits, const char *text)
+{
+	char address[IP_TEXT];
+	size_t n = strcspn(text, "/");
+	uint64_t v = 128;
+	int most;
+
+	if (text_copy(address, sizeof(address), text, n) < 0 || ip_parse(net, address) < 0)
+		return -1;
+	most = ip_is4(net) ? 32 : 128;
+	if (text[n] && (text_u64(text + n + 1, strlen(text + n + 1), &v) < 0 || v > (uint64_t)most))
+		return -1;
+	*bits = text[n] ? (int)v + 128 - most : 128;
+	return 0;
+}
+
+int
+guard_trusted(const struct ip *peer)
+{
+	struct ip net;
+	int bits, i;
+
+	for (i = 0; i < NTRUSTED; i++) {
+		if (parse_network(&net, &bits, trusted[i].network) < 0 || ip_is4(&net) != ip_is4(peer))
+			continue;
+		if (ip_within(peer, &net, bits))
+			return i;
+	}
+	return -1;
+}
+
+void
+guard_check(void)
+{
+	struct addr a;
+	struct ip net;
+	int bits, i;
+
+	for (i = 0; i < NTRUSTED; i++) {
+		if (parse_network(&net, &bits, trusted[i].network) < 0)
+			die(EX_CONFIG, "config.h: trusted[] row %d \"%s\": not an address or network", i + 1,
+			    trusted[i].network);
+		if (trusted[i].sender[0] &&
+		    addr_mailbox(&a, trusted[i].sender, strlen(trusted[i].sender)) < 0)
+			die(EX_CONFIG, "config.h: trusted[] row %d: the sender \"%s\" is not an address",
+			    i + 1, trusted[i].sender);
+		if (trusted[i].hourly < 0)
+			die(EX_CONFIG, "config.h: trusted[] row %d: hourly is negative", i + 1);
+	}
+	if (login_hourly < 0)
+		die(EX_CONFIG, "config.h: login_hourly is negative");
+}
+
+/* ---- recipients in an hour ---- */
+
+/* The hour begins with the first recipient. */
+struct account {
+	int64_t since;		/* loop_now; 0: free entry */
+	int n;
+	int told;		/* the log knows that it was too many */
+};
+
+static struct account by_login[ACCOUNTS];
+static struct {
+	struct ip ip;
+	struct account a;
+} by_host[GUARDED];
+
+/* The entry of an address, or a free one, or the one whose hour has begun first. */
+static struct account *
+account_of(const struct ip *peer)
+{
+	struct ip net = network(peer);
+	int i, first = 0;
+
+	for (i = 0; i < GUARDED; i++) {
+		if (by_host[i].a.since && !memcmp(&by_host[i].ip, &net, sizeof(net)))
+			return &by_host[i].a;
+		if (by_host[i].a.since < by_host[first].a.since)
+			first = i;
+	}
+	by_host[first].ip = net;
+	by_host[first].a.since = 0;
+	return &by_host[first].a;
+}
+
+static int
+spend(struct account *a, int most)
+{
+	if (!a->since || loop_now - a->since >= HOUR) {
+		a->since = loop_now ? loop_now : 1;
+		a->n = a->told = 0;
+	}
+	if (a->n >= most)
+		return -1;
+	a->n++;
+	return 0;
+}
+
+int
+guard_spend(int user, const struct ip *peer)
+{
+	char ip[IP_TEXT];
+	struct account *a;
+	int most, row;
+
+	row = user < 0 ? guard_trusted(peer) : -1;
+	most = user >= 0 ? login_hourly : row >= 0 ? trusted[row].hourly : 0;
+	if (!most)
+		return 0;
+	a = user >= 0 ? &by_login[user] : account_of(peer);
+	if (spend(a, most) == 0)
+		return 0;
+	if (!a->told)
+		log_event("-", "limit from=%s user=%s recipients=%d note=\"refused until an hour has gone by\"",
+		    ip_text(ip, peer), user >= 0 ? user_at(user)->name : "-", most);
+	a->told = 1;
+	return -1;
 }
 
 /* ---- tags of passwords that were right ---- */

@@ -22,7 +22,7 @@
 #include "lib/fs.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "mail.h"
+#include "relay.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -83,7 +83,9 @@ session_id(char dst[ID_TEXT])
 const struct listener *
 conn_listener(const struct conn *c)
 {
-	return &listeners[c->listener];
+	static const struct listener local = { "", 0, TLS_NONE, LOCAL, 0 };
+
+	return c->listener < 0 ? &local : &listeners[c->listener];
 }
 
 static void
@@ -412,7 +414,7 @@ serve(const sigset_t *sigs)
 		loop_clock();
 		tls_reload(got_hup);
 		got_hup = 0;
-		wait = store_tick();
+		wait = dns_tick(relay_tick(store_tick()));
 		loop_turn(wait < 30000 ? wait : 30000, sigs, store_commit);
 	}
 	say_goodbye(sigs);
@@ -432,6 +434,7 @@ run_server(const char *dir, int offset)
 	loop_init(&mem);
 	raise_limit();
 	drop_init();
+	route_init();
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		die(EX_CANTCREAT, "%s:", dir);
 	if (chdir(dir) < 0)
@@ -443,7 +446,10 @@ run_server(const char *dir, int offset)
 	drop_privileges();
 	control_init();
 	store_init();
+	forward_init();
+	relay_init();
 	user_check();
+	guard_check();
 	check_clock();
 	tls_init();
 	log_event("-", "started version=%s host=%s store=%s", version, host, dir);

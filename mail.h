@@ -80,7 +80,7 @@ char *new_id(char dst[ID_TEXT]);
 /* A new session id for the log, 8 hexadecimal digits. */
 char *session_id(char dst[ID_TEXT]);
 
-/* The listener a connection came in by. */
+/* The listener a connection came in by; for the socket `submit` one whose protocol is LOCAL. */
 const struct listener *conn_listener(const struct conn *c);
 
 /* ---- smtp.c, pop3.c: the protocols; sessions are kept by slot ---- */
@@ -133,23 +133,27 @@ struct forwards {
 	struct {
 		const char *p;
 		size_t n;
+		int id;			/* equal addresses have the same */
 	} to[FORWARDS_MAX];
 };
 
 /*
  * Where does a recipient live? W_LOCAL: `to` holds the accounts it reaches (aliases, subaddresses,
- * catch-all, postmaster) and `out` (may be NULL) the outside ones. W_UNKNOWN: one of our domains, but nobody. W_REMOTE: not ours.
- * W_LATER: as W_UNKNOWN, but the accounts cannot be read now. Calls user_load().
+ * catch-all, postmaster) and `out` (may be NULL) the outside addresses; one of both may be empty.
+ * W_UNKNOWN: one of our domains, but nobody. W_REMOTE: not ours. W_LATER: as W_UNKNOWN, but the
+ * accounts cannot be read now. Calls user_load().
  */
 enum where user_resolve(struct user_set *to, struct forwards *out, const struct addr *a);
 
-/* Is the domain one of ours? */
+/* Is the domain one of ours? Is it one whose mail we carry on for anybody (relay_domains)? */
 int user_owns(const char *domain, size_t n);
+int user_relays(const char *domain, size_t n);
 
 /* May this account send as this address (RFC 6409 6.1)? Itself and aliases leading to it alone or not. */
 int user_may_send(int slot, const struct addr *a);
 
-/* Start: check aliases[] for loops, bad names, dead ends; die() with table and row. */
+/* Start: check domains[], relay_domains[], and aliases[] for loops, bad names, dead ends; die() with
+ * table and row. */
 void user_check(void);
 
 /* The same for what config.h says of passwords; user_check does it too. */
@@ -188,6 +192,9 @@ int guard_trusted(const struct ip *peer);
  * hourly number (the first refusal of an hour is logged).
  */
 int guard_spend(int user, const struct ip *peer);
+
+/* Start: check trusted[]; die() with the row. */
+void guard_check(void);
 
 /* ---- tls.c ---- */
 

@@ -1,55 +1,38 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * SMTP server sessions, RFC 5321: mail from other servers, and submission (RFC 6409) by our users.
+ * SMTP server sessions, RFC 5321: mail from other servers, and submission (RFC 6409) by our users. The
+ * envelope is in envelope.c.
  *
  *	state      may come next
  *	S_START    EHLO, HELO (and what is always allowed: NOOP, HELP, VRFY, RSET, QUIT, STARTTLS)
  *	S_READY    MAIL, AUTH
  *	S_MAIL     RCPT
- *	S_RCPT     RCPT, DATA
+ *	S_RCPT     RCPT, DATA, BDAT
  *	S_DATA     the text, up to CR LF . CR LF (lib/dot.h); one reply when it has ended
+ *	S_BDAT     BDAT (RFC 3030)
+ *	S_CHUNK    as many octets as BDAT has said; one reply
  *	S_AUTH     a line of a SASL exchange
  *
- * RSET, EHLO and the end of DATA lead to S_READY, STARTTLS to S_START with everything forgotten.
+ * RSET, EHLO and the end of a text lead to S_READY, STARTTLS to S_START with everything forgotten. A
+ * chunk that is out of place is swallowed before it is answered: it is not to be taken for commands.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/addr.h"
-#include "lib/dot.h"
-#include "lib/header.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "mail.h"
-
-enum { S_START = 1, S_READY = 2, S_MAIL = 4, S_RCPT = 8, S_DATA = 16, S_AUTH = 32 };
+#include "smtp.h"
 
 enum {
-	LINE = 1024,		/* octets of a command with CR LF; RFC 5321 4.5.3.1.4 wants 512 */
+	LINE = 2048,		/* octets of a command with CR LF; RFC 5321 and others want 1,200 */
 	AUTH_LINE = 4096,	/* of a line in an AUTH exchange */
 	HOPS = 100		/* RFC 5321 6.3 */
 };
 
-struct smtp {
-	struct conn *c;
-	char sid[ID_TEXT];
-	int state;
-	int esmtp;			/* it said EHLO */
-	int tls;
-	int skip;			/* swallowing the rest of a line that is too long */
-	int errors;
-	int user;			/* the login's slot, -1: none */
-	int nrcpt;
-	uint64_t size;			/* octets of the text so far, as SMTP counts them */
-	struct letter letter;
-	struct dot dot;
-	struct header header;
-	char helo[ADDR_DOMAIN + 1];
-	char sender[ADDR_TEXT + 1];
-	char rcpt[ADDR_TEXT + 1];	/* the first */
-	char tried[64];			/* the name of the login, escaped */
-	struct login login;
-};
+static const char hello_first[] = "503 5.5.1 EHLO first";
+static const char bad_sequence[] = "503 5.5.1 Bad sequence of commands";
+static const char no_rcpt[] = "554 5.5.1 No valid recipients";
+static const char too_large[] = "552 5.3.4 Message too large";
 
 static struct smtp sessions[SESSIONS];
 
@@ -57,33 +40,38 @@ const size_t smtp_memory = sizeof(sessions);
 
 /* ---- replies ---- */
 
-static void
-reply(struct smtp *s, const char *text)
+void
+smtp_reply(struct smtp *s, const char *text)
 {
 	conn_printf(s->c, "%s\r\n", text);
 }
 
-/* A reply that counts as an error of the peer. */
-static void
-refuse(struct smtp *s, const char *text)
+void
+smtp_refuse(struct smtp *s, const char *text)
 {
 	if (++s->errors < ERRORS) {
-		reply(s, text);
+		smtp_reply(s, text);
 		return;
 	}
 	conn_printf(s->c, "%s\r\n421 4.7.0 %s too many errors\r\n", text, host);
 	conn_close(s->c, "too many errors");
 }
 
-/* The same, with a log line: what the peer wanted and why it did not get it. */
-static void
-reject(struct smtp *s, const char *text, const char *arg, size_t n)
+void
+smtp_reject(struct smtp *s, const char *text, const char *arg, size_t n)
 {
 	char ip[IP_TEXT], what[160];
 
 	log_event(s->sid, "smtp from=%s refused=\"%s\" reply=\"%s\"", ip_text(ip, &s->c->peer),
 	    text_escape(what, sizeof(what), arg, n), text);
-	refuse(s, text);
+	smtp_refuse(s, text);
+}
+
+const char *
+smtp_disk(int full)
+{
+	return full ? "452 4.3.1 Not enough disk space, try again later" :
+	    "451 4.3.0 Disk trouble, try again later";
 }
 
 /* ---- transactions ---- */
@@ -92,16 +80,15 @@ static void
 forget(struct smtp *s)
 {
 	letter_abort(&s->letter);
-	s->nrcpt = 0;
-	s->sender[0] = s->rcpt[0] = '\0';
+	smtp_forget(s);
 	if (s->state != S_START)
 		s->state = S_READY;
 }
 
-static int
-submission(const struct smtp *s)
+int
+smtp_ours(const struct smtp *s)
 {
-	return conn_listener(s->c)->protocol == SUBMISSION;
+	return s->user >= 0 || s->trusted >= 0 || conn_listener(s->c)->protocol == LOCAL;
 }
 
 static int
@@ -113,7 +100,7 @@ may_auth(const struct smtp *s)
 static void
 bad_argument(struct smtp *s)
 {
-	refuse(s, "501 5.5.4 Syntax error in argument");
+	smtp_refuse(s, "501 5.5.4 Syntax error in argument");
 }
 
 /* What clients put there is often not a domain; it only has to be harmless in a trace field. */
@@ -159,232 +146,15 @@ ehlo(struct smtp *s, const char *p, size_t n)
 		return;
 	s->esmtp = 1;
 	conn_printf(s->c, "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-	    "250-ENHANCEDSTATUSCODES\r\n%s%s250-LIMITS RCPTMAX=%d\r\n250 HELP\r\n", host,
+	    "250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n%s%s250-LIMITS RCPTMAX=%d\r\n250 HELP\r\n", host,
 	    (unsigned long long)message_max,
 	    conn_listener(s->c)->tls == TLS_START && !s->tls ? "250-STARTTLS\r\n" : "",
 	    may_auth(s) ? "250-AUTH PLAIN LOGIN\r\n" : "", RECIPIENTS);
 }
 
-/* ---- MAIL ---- */
+/* ---- texts: DATA and BDAT ---- */
 
-struct params {
-	uint64_t size;
-	int seen;		/* bits: 1 SIZE, 2 BODY, 4 AUTH */
-	const char *error;
-};
-
-/* RFC 4954 5: "<>", or an address as xtext (RFC 3461 4): "+" begins two capital hexadecimal digits. */
-static int
-auth_param(const char *p, size_t n)
-{
-	size_t i;
-	int hex = 0;
-
-	if (text_is(p, n, "<>"))
-		return 1;
-	for (i = 0; i < n; i++) {
-		if (hex && !memchr("0123456789ABCDEF", p[i], 16))
-			return 0;
-		if (!hex && (p[i] < 0x21 || p[i] > 0x7e || p[i] == '='))
-			return 0;
-		hex = hex ? hex - 1 : p[i] == '+' ? 2 : 0;
-	}
-	return n >= 1 && n <= 500 && !hex;
-}
-
-static const char *
-param(struct params *m, const char *p, size_t n)
-{
-	const char *v = memchr(p, '=', n);
-	size_t nk = v ? (size_t)(v - p) : n, nv = v ? n - nk - 1 : 0;
-	int bit;
-
-	if (text_is(p, nk, "SIZE"))
-		bit = 1;
-	else if (text_is(p, nk, "BODY"))
-		bit = 2;
-	else if (text_is(p, nk, "AUTH"))
-		bit = 4;
-	else
-		return "555 5.5.4 Unknown parameter";
-	if (!v || m->seen & bit)
-		return "501 5.5.4 Syntax error in parameter";
-	m->seen |= bit;
-	v++;
-	if (bit == 1 && (nv > 20 || text_u64(v, nv, &m->size) < 0))
-		return "501 5.5.4 Bad SIZE";
-	if (bit == 2 && !text_is(v, nv, "7BIT") && !text_is(v, nv, "8BITMIME"))
-		return "501 5.5.4 Bad BODY";
-	if (bit == 4 && !auth_param(v, nv))
-		return "501 5.5.4 Bad AUTH";
-	return NULL;
-}
-
-/* The parameters behind a path, each after a space. */
-static const char *
-params(struct params *m, const char *p, size_t n)
-{
-	const char *error;
-	size_t k;
-
-	memset(m, 0, sizeof(*m));
-	while (n) {
-		if (*p != ' ')
-			return "501 5.5.4 Syntax error behind the address";
-		for (; n && *p == ' '; p++, n--)
-			;
-		for (k = 0; k < n && p[k] != ' '; k++)
-			;
-		if (k && (error = param(m, p, k)))
-			return error;
-		p += k;
-		n -= k;
-	}
-	return NULL;
-}
-
-/* "FROM:<path> params": the path in *a, the rest in *p; 0, or -1 if it is not of that form. */
-static int
-path(struct addr *a, const char *word, const char **p, size_t *n, int allow)
-{
-	size_t k = strlen(word);
-	long len;
-
-	if (!text_begins(*p, *n, word))
-		return -1;
-	for (; k < *n && (*p)[k] == ' '; k++)
-		;
-	len = addr_path(a, *p + k, *n - k, allow);
-	if (len < 0)
-		return -1;
-	*p += k + (size_t)len;
-	*n -= k + (size_t)len;
-	return 0;
-}
-
-/* May this session use this sender? The reply if not. */
-static const char *
-sender_error(const struct smtp *s, const struct addr *a)
-{
-	if (submission(s) && s->user < 0)
-		return "530 5.7.0 Authentication required";
-	if (s->user >= 0 && a->nmailbox && !send_as_anyone && !user_may_send(s->user, a))
-		return "553 5.7.1 You may not send as this address";
-	return NULL;
-}
-
-static const char *
-disk_error(int full)
-{
-	return full ? "452 4.3.1 Not enough disk space, try again later" :
-	    "451 4.3.0 Disk trouble, try again later";
-}
-
-static void
-mail(struct smtp *s, const char *p, size_t n)
-{
-	const char *all = p, *error;
-	size_t nall = n;
-	struct params m;
-	struct addr a;
-
-	if (path(&a, "FROM:", &p, &n, ADDR_NULL) < 0) {
-		reject(s, "501 5.1.7 Bad sender address", all, nall);
-		return;
-	}
-	error = params(&m, p, n);
-	if (!error)
-		error = sender_error(s, &a);
-	if (!error && m.size > message_max)
-		error = "552 5.3.4 Message too large";
-	if (error) {
-		reject(s, error, all, nall);
-		return;
-	}
-	if (store_room(m.size) != R_OK) {
-		reply(s, disk_error(!store_broken()));
-		return;
-	}
-	if (letter_begin(&s->letter, conn_slot(s->c), a.mailbox, a.nmailbox, "") != R_OK) {
-		letter_abort(&s->letter);
-		reply(s, disk_error(s->letter.full));
-		return;
-	}
-	(void)text_copy(s->sender, sizeof(s->sender), a.mailbox, a.nmailbox);
-	s->size = m.size;
-	s->state = S_MAIL;
-	reply(s, "250 2.1.0 Ok");
-}
-
-/* ---- RCPT ---- */
-
-/* Is one of the mailboxes too full for this letter? */
-static int
-over_quota(const struct user_set *to, uint64_t size)
-{
-	int i;
-
-	if (!quota)
-		return 0;
-	for (i = 0; i < ACCOUNTS; i++)
-		if (user_in(to, i) && box_size(i) + size >= quota)
-			return 1;
-	return 0;
-}
-
-static const char *
-rcpt_error(struct smtp *s, const struct addr *a, struct user_set *to)
-{
-	if (s->nrcpt >= RECIPIENTS)
-		return "452 4.5.3 Too many recipients";
-	switch (user_resolve(to, NULL, a)) {
-	case W_LOCAL:
-		break;
-	case W_UNKNOWN:
-		return "550 5.1.1 No such user here";
-	case W_REMOTE:
-		return "550 5.7.1 Relaying denied";
-	case W_LATER:
-		return "451 4.3.0 Accounts cannot be read now";
-	}
-	if (over_quota(to, s->size))
-		return "452 4.2.2 Mailbox full";
-	if (letter_rcpt(&s->letter, a->mailbox, a->nmailbox, to) != R_OK)
-		return disk_error(s->letter.full);
-	return NULL;
-}
-
-static void
-rcpt(struct smtp *s, const char *p, size_t n)
-{
-	const char *all = p, *error;
-	size_t nall = n;
-	struct user_set to;
-	struct params m;
-	struct addr a;
-
-	if (path(&a, "TO:", &p, &n, ADDR_BARE) < 0) {
-		reject(s, "501 5.1.3 Bad recipient address", all, nall);
-		return;
-	}
-	error = n ? params(&m, p, n) : NULL;
-	if (!error && n && m.seen)
-		error = "555 5.5.4 Unknown parameter";
-	if (!error)
-		error = rcpt_error(s, &a, &to);
-	if (error) {
-		reject(s, error, all, nall);
-		return;
-	}
-	if (!s->nrcpt++)
-		(void)text_copy(s->rcpt, sizeof(s->rcpt), a.mailbox, a.nmailbox);
-	s->state = S_RCPT;
-	reply(s, "250 2.1.5 Ok");
-}
-
-/* ---- DATA ---- */
-
-/* RFC 5321 4.4, RFC 3848, RFC 8314. */
+/* RFC 5321 4.4, RFC 3848, RFC 6531 4.3, RFC 8314. */
 static void
 trace(struct smtp *s)
 {
@@ -393,7 +163,7 @@ trace(struct smtp *s)
 
 	n = snprintf(field, sizeof(field), "Received: from %s ([%s%s])\n\tby %s with %s%s%s id %s\n",
 	    s->helo, ip_is4(&s->c->peer) ? "" : "IPv6:", ip_text(ip, &s->c->peer), host,
-	    s->esmtp ? "ESMTP" : "SMTP", s->esmtp && s->tls ? "S" : "",
+	    s->utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP", s->esmtp && s->tls ? "S" : "",
 	    s->esmtp && s->user >= 0 ? "A" : "", s->letter.id);
 	letter_text(&s->letter, field, (size_t)n);
 	if (s->tls) {
@@ -424,7 +194,7 @@ complete(void *arg)
 	char date[DATE_TEXT], field[HOST_TEXT + 128];
 	int n;
 
-	if (s->user < 0 || (s->header.date && s->header.message_id))
+	if (!smtp_ours(s) || (s->header.date && s->header.message_id))
 		return;
 	if (!s->header.date) {
 		n = snprintf(field, sizeof(field), "Date: %s\n", text_date(date, loop_wall));
@@ -439,6 +209,19 @@ complete(void *arg)
 }
 
 static void
+begin(struct smtp *s)
+{
+	trace(s);
+	s->size = 0;
+	dot_init(&s->dot);
+	header_init(&s->header);
+	s->header.emit = text;
+	s->header.end = complete;
+	s->header.delivered = smtp_delivered;
+	s->header.arg = s;
+}
+
+static void
 data(struct smtp *s, const char *p, size_t n)
 {
 	(void)p;
@@ -447,35 +230,31 @@ data(struct smtp *s, const char *p, size_t n)
 		return;
 	}
 	if (!s->nrcpt) {
-		refuse(s, "554 5.5.1 No valid recipients");
+		smtp_refuse(s, no_rcpt);
 		return;
 	}
-	trace(s);
-	s->size = 0;
-	dot_init(&s->dot);
-	header_init(&s->header);
-	s->header.emit = text;
-	s->header.end = complete;
-	s->header.arg = s;
+	begin(s);
 	s->state = S_DATA;
 	conn_limit(s->c, smtp_data_idle, smtp_data_total);
-	reply(s, "354 End with a line of a single dot");
+	smtp_reply(s, "354 End with a line of a single dot");
 }
 
 /* The answer to a message that is complete, or NULL: it is fine. */
 static const char *
 verdict(const struct smtp *s)
 {
-	if (s->dot.bad)
+	if (s->dot.bad || s->dot.s == DOT_CR)
 		return "554 5.6.0 Bare CR or LF in the message (RFC 5321 2.3.8)";
 	if (s->size > message_max)
-		return "552 5.3.4 Message too large";
+		return too_large;
 	if (s->header.received >= HOPS)
 		return "554 5.4.6 Too many Received fields: a loop";
-	if (over_quota(&s->letter.to, s->size))
+	if (s->looped)
+		return "554 5.4.6 It was forwarded for this address before: a loop";
+	if (smtp_quota(&s->letter.to, s->size))
 		return "452 4.2.2 Mailbox full";
 	if (s->letter.bad)
-		return disk_error(s->letter.full);
+		return smtp_disk(s->letter.full);
 	return NULL;
 }
 
@@ -483,17 +262,19 @@ static void
 accepted(struct letter *l, enum res r)
 {
 	struct smtp *s = (struct smtp *)((char *)l - offsetof(struct smtp, letter));
+	static const char *const via[] = { "smtp", "submission", "pop3", "trusted", "local" };
 	char ip[IP_TEXT], from[ADDR_TEXT + 32];
 
 	if (r == R_OK) {
-		log_event(s->sid, "smtp from=%s helo=%s tls=%s user=%s sender=\"%s\" rcpt=%d size=%llu"
-		    " -> queued %s", ip_text(ip, &s->c->peer), s->helo, s->tls ? tls_cipher(s->c) : "-",
+		log_event(s->sid, "smtp from=%s helo=%s via=%s tls=%s user=%s sender=\"%s\" rcpt=%d size=%llu"
+		    " -> queued %s", ip_text(ip, &s->c->peer), s->helo,
+		    via[conn_listener(s->c)->protocol], s->tls ? tls_cipher(s->c) : "-",
 		    s->user >= 0 ? user_at(s->user)->name : "-",
 		    text_escape(from, sizeof(from), s->sender, strlen(s->sender)), s->nrcpt,
 		    (unsigned long long)s->size, l->id);
 		conn_printf(s->c, "250 2.0.0 Ok: queued as %s\r\n", l->id);
 	} else {
-		reply(s, disk_error(l->full));
+		smtp_reply(s, smtp_disk(l->full));
 	}
 	forget(s);
 	conn_resume(s->c);
@@ -509,7 +290,7 @@ end_of_data(struct smtp *s)
 	s->state = S_READY;
 	conn_limit(s->c, smtp_idle, session_total);
 	if (error) {
-		reject(s, error, s->sender, strlen(s->sender));
+		smtp_reject(s, error, s->sender, strlen(s->sender));
 		forget(s);
 		return;
 	}
@@ -518,6 +299,90 @@ end_of_data(struct smtp *s)
 	letter_finish(&s->letter);
 }
 
+/* How long the text may still take, in ms. */
+static int64_t
+left(const struct smtp *s)
+{
+	return s->until > loop_now ? s->until - loop_now : 1;
+}
+
+/* What is wrong with the chunk that follows; NULL: nothing so far. */
+static const char *
+chunk_error(const struct smtp *s)
+{
+	if (s->state == S_START)
+		return hello_first;
+	if (s->state == S_READY)
+		return bad_sequence;
+	return s->nrcpt ? NULL : no_rcpt;
+}
+
+/* All of a chunk is there. Errors are told at the last one, but for those with which it cannot go on. */
+static void
+end_of_chunk(struct smtp *s)
+{
+	const char *error = s->error;
+
+	s->state = s->before;
+	if (!error && !s->last && (s->size > message_max || s->letter.bad))
+		error = s->letter.bad ? smtp_disk(s->letter.full) : too_large;
+	if (!error && s->last) {
+		if (s->dot.s == DOT_TEXT && s->size <= message_max && !s->dot.bad)
+			header_feed(&s->header, "\n", 1);
+		end_of_data(s);
+		return;
+	}
+	conn_limit(s->c, smtp_idle, s->state == S_BDAT ? left(s) : session_total);
+	if (!error) {
+		smtp_reply(s, "250 2.0.0 Go on");
+		return;
+	}
+	smtp_reject(s, error, "BDAT", 4);
+	if (s->state == S_BDAT)
+		forget(s);
+}
+
+/* "n" or "n LAST": 0 or -1. */
+static int
+chunk_size(struct smtp *s, const char *p, size_t n)
+{
+	const char *sp = memchr(p, ' ', n);
+	size_t k = sp ? (size_t)(sp - p) : n;
+
+	s->last = sp != NULL;
+	if (text_u64(p, k, &s->chunk) < 0)
+		return -1;
+	for (; k < n && p[k] == ' '; k++)
+		;
+	return sp && !text_is(p + k, n - k, "LAST") ? -1 : 0;
+}
+
+static void
+bdat(struct smtp *s, const char *p, size_t n)
+{
+	if (chunk_size(s, p, n) < 0) {
+		/* what follows may be a chunk or a command: nobody knows */
+		bad_argument(s);
+		conn_close(s->c, "BDAT without a size");
+		return;
+	}
+	s->error = chunk_error(s);
+	s->before = s->state;
+	if (!s->error && s->state != S_BDAT) {
+		begin(s);
+		s->dot.chunks = 1;
+		s->until = loop_now + smtp_data_total;
+		s->before = S_BDAT;
+	}
+	s->state = S_CHUNK;
+	if (!s->chunk) {
+		end_of_chunk(s);
+		return;
+	}
+	conn_limit(s->c, smtp_data_idle, s->error ? smtp_data_total : left(s));
+}
+
+/* Octets of the text that are at hand. */
 static void
 swallow(struct smtp *s)
 {
@@ -526,13 +391,23 @@ swallow(struct smtp *s)
 	size_t k, n;
 
 	in = conn_in(s->c, &n);
-	k = dot_feed(&s->dot, out, in, &n);
+	if (s->state == S_CHUNK && n > s->chunk)
+		n = (size_t)s->chunk;
+	if (s->state == S_DATA || !s->error) {
+		k = dot_feed(&s->dot, out, in, &n);
+		s->size += n;
+		if (s->size <= message_max && !s->dot.bad)
+			header_feed(&s->header, out, k);
+	}
 	conn_eat(s->c, n);
-	s->size += n;
-	if (s->size <= message_max && !s->dot.bad)
-		header_feed(&s->header, out, k);
-	if (s->dot.s == DOT_END)
-		end_of_data(s);
+	if (s->state == S_DATA) {
+		if (s->dot.s == DOT_END)
+			end_of_data(s);
+		return;
+	}
+	s->chunk -= n;
+	if (!s->chunk)
+		end_of_chunk(s);
 }
 
 /* ---- AUTH ---- */
@@ -551,14 +426,14 @@ login_result(struct smtp *s, enum res r, int slot)
 	if (r == R_OK) {
 		s->user = slot;
 		guard_passed(&s->c->peer);
-		reply(s, "235 2.7.0 Welcome");
+		smtp_reply(s, "235 2.7.0 Welcome");
 	} else if (r == R_TEMP) {
-		reply(s, "454 4.7.0 Accounts cannot be read now");
+		smtp_reply(s, "454 4.7.0 Accounts cannot be read now");
 	} else {
 		log_event(s->sid, "login-failed from=%s protocol=smtp user=\"%s\"",
 		    ip_text(ip, &s->c->peer), s->tried);
 		conn_delay(s->c, guard_failed(&s->c->peer));
-		refuse(s, "535 5.7.8 Wrong name or password");
+		smtp_refuse(s, "535 5.7.8 Wrong name or password");
 	}
 }
 
@@ -581,13 +456,13 @@ auth_answer(struct smtp *s, enum sasl_result r)
 		login_result(s, begun, s->login.slot);
 		return;
 	case SASL_BAD:
-		refuse(s, "501 5.5.2 Bad AUTH data");
+		smtp_refuse(s, "501 5.5.2 Bad AUTH data");
 		break;
 	case SASL_CANCEL:
-		refuse(s, "501 5.7.0 AUTH given up");
+		smtp_refuse(s, "501 5.7.0 AUTH given up");
 		break;
 	case SASL_UNKNOWN:
-		refuse(s, "504 5.5.4 Unknown mechanism");
+		smtp_refuse(s, "504 5.5.4 Unknown mechanism");
 		break;
 	}
 	sasl_wipe(&s->login.sasl);
@@ -600,9 +475,9 @@ auth(struct smtp *s, const char *p, size_t n)
 	size_t nmech = sp ? (size_t)(sp - p) : n, ninitial = sp ? n - nmech - 1 : 0;
 
 	if (!may_auth(s))
-		refuse(s, "538 5.7.11 Encryption required: STARTTLS first");
+		smtp_refuse(s, "538 5.7.11 Encryption required: STARTTLS first");
 	else if (s->user >= 0)
-		refuse(s, "503 5.5.1 Already authenticated");
+		smtp_refuse(s, "503 5.5.1 Already authenticated");
 	else if (!n)
 		bad_argument(s);
 	else
@@ -631,12 +506,12 @@ starttls(struct smtp *s, const char *p, size_t n)
 	if (n) {
 		bad_argument(s);
 	} else if (conn_listener(s->c)->tls != TLS_START || s->tls) {
-		refuse(s, "503 5.5.1 TLS is not to be had now");
+		smtp_refuse(s, "503 5.5.1 TLS is not to be had now");
 	} else if (conn_in(s->c, &more)) {
-		reply(s, "554 5.5.1 Nothing may follow STARTTLS");
+		smtp_reply(s, "554 5.5.1 Nothing may follow STARTTLS");
 		conn_close(s->c, "commands behind STARTTLS");
 	} else {
-		reply(s, "220 2.0.0 Go ahead");
+		smtp_reply(s, "220 2.0.0 Go ahead");
 		conn_upgrade(s->c, tls_start);
 	}
 }
@@ -650,7 +525,7 @@ rset(struct smtp *s, const char *p, size_t n)
 		return;
 	}
 	forget(s);
-	reply(s, "250 2.0.0 Ok");
+	smtp_reply(s, "250 2.0.0 Ok");
 }
 
 static void
@@ -658,7 +533,7 @@ noop(struct smtp *s, const char *p, size_t n)
 {
 	(void)p;
 	(void)n;
-	reply(s, "250 2.0.0 Ok");
+	smtp_reply(s, "250 2.0.0 Ok");
 }
 
 static void
@@ -666,7 +541,7 @@ vrfy(struct smtp *s, const char *p, size_t n)
 {
 	(void)p;
 	if (n)
-		reply(s, "252 2.0.0 Send it, then we will see");
+		smtp_reply(s, "252 2.0.0 Send it, then we will see");
 	else
 		bad_argument(s);
 }
@@ -676,7 +551,7 @@ help(struct smtp *s, const char *p, size_t n)
 {
 	(void)p;
 	(void)n;
-	reply(s, "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP VRFY STARTTLS AUTH QUIT: RFC 5321");
+	smtp_reply(s, "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY STARTTLS AUTH QUIT: RFC 5321");
 }
 
 static void
@@ -693,16 +568,17 @@ quit(struct smtp *s, const char *p, size_t n)
 
 /* ---- commands ---- */
 
-#define ANY (S_START | S_READY | S_MAIL | S_RCPT)
+#define ANY (S_START | S_READY | S_MAIL | S_RCPT | S_BDAT)
 
 static const struct verb {
 	const char *name;
 	int states;		/* in which it is allowed */
 	void (*run)(struct smtp *s, const char *arg, size_t n);
 } verbs[] = {
-	{ "MAIL",     S_READY,         mail },
-	{ "RCPT",     S_MAIL | S_RCPT, rcpt },
+	{ "MAIL",     S_READY,         smtp_mail },
+	{ "RCPT",     S_MAIL | S_RCPT, smtp_rcpt },
 	{ "DATA",     S_MAIL | S_RCPT, data },
+	{ "BDAT",     ANY,             bdat },
 	{ "EHLO",     ANY,             ehlo },
 	{ "HELO",     ANY,             helo },
 	{ "QUIT",     ANY,             quit },
@@ -737,15 +613,14 @@ command(struct smtp *s, const char *p, size_t n)
 	sp = memchr(p, ' ', n);
 	nv = sp ? (size_t)(sp - p) : n;
 	if (!clean(p, n)) {
-		refuse(s, "500 5.5.2 Control characters in command");
+		smtp_refuse(s, "500 5.5.2 Control characters in command");
 		return;
 	}
 	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (!text_is(p, nv, verbs[i].name))
 			continue;
 		if (!(verbs[i].states & s->state)) {
-			refuse(s, s->state == S_START ? "503 5.5.1 EHLO first" :
-			    "503 5.5.1 Bad sequence of commands");
+			smtp_refuse(s, s->state == S_START ? hello_first : bad_sequence);
 			return;
 		}
 		for (; nv < n && p[nv] == ' '; nv++)
@@ -753,7 +628,7 @@ command(struct smtp *s, const char *p, size_t n)
 		verbs[i].run(s, p + nv, n - nv);
 		return;
 	}
-	refuse(s, "500 5.5.1 Unknown command");
+	smtp_refuse(s, "500 5.5.1 Unknown command");
 }
 
 /* A complete line, without its line end. */
@@ -791,7 +666,7 @@ take_line(struct smtp *s)
 		memcpy(copy, p, k);
 		conn_eat(s->c, k);
 		if (k < 2 || copy[k - 2] != '\r')
-			refuse(s, "500 5.5.2 Lines end in CR LF");
+			smtp_refuse(s, "500 5.5.2 Lines end in CR LF");
 		else
 			line(s, copy, k - 2);
 		scram_wipe(copy, k);
@@ -799,7 +674,7 @@ take_line(struct smtp *s)
 	}
 	conn_eat(s->c, k);
 	if (lf) {
-		refuse(s, "500 5.5.2 Line too long");
+		smtp_refuse(s, "500 5.5.2 Line too long");
 		if (s->state == S_AUTH)
 			s->state = S_READY;
 	}
@@ -814,7 +689,7 @@ smtp_input(struct conn *c)
 	size_t n;
 
 	while (!conn_busy(c) && conn_in(c, &n)) {
-		if (s->state == S_DATA)
+		if (s->state & (S_DATA | S_CHUNK))
 			swallow(s);
 		else if (!take_line(s))
 			return;
@@ -835,6 +710,7 @@ smtp_start(struct conn *c)
 	s->c = c;
 	s->state = S_START;
 	s->user = -1;
+	s->trusted = conn_listener(c)->protocol == TRUSTED ? guard_trusted(&c->peer) : -1;
 	s->letter.fd = -1;
 	s->tls = c->tls != NULL;
 	c->session = s;

@@ -20,6 +20,7 @@
 enum {
 	NALIASES = sizeof(aliases) / sizeof(*aliases),
 	NDOMAINS = sizeof(domains) / sizeof(*domains),
+	NRELAYS = sizeof(relay_domains) / sizeof(*relay_domains),
 	USERS_FILE = ACCOUNTS * 256	/* the file `users`, at most */
 };
 
@@ -341,6 +342,18 @@ user_owns(const char *domain, size_t n)
 	return 0;
 }
 
+int
+user_relays(const char *domain, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < NRELAYS; i++) {
+		if (n && text_is(domain, n, relay_domains[i]))
+			return 1;
+	}
+	return 0;
+}
+
 /* Split at the last '@': 1, or 0 if there is none (then *domain is empty). */
 static int
 split(const char *s, size_t n, struct part *local, struct part *domain)
@@ -416,9 +429,16 @@ untag(struct part *local)
 	return 1;
 }
 
+/* Does it leave our domains? */
+static int
+outside(const struct part *domain)
+{
+	return domain->n && !user_owns(domain->p, domain->n);
+}
+
 /*
  * What a name means, in the order of config.h: a row (>= 0, except `not`), or -1 and *slot is the
- * account, or -1 and *slot is -1: nobody. Accounts are lower case: so is local.
+ * account, or -1 and *slot is -1: nobody of ours. Accounts are lower case: so is local.
  */
 static int
 meaning(struct part local, const struct part *domain, int not, int *slot)
@@ -426,6 +446,8 @@ meaning(struct part local, const struct part *domain, int not, int *slot)
 	int row;
 
 	*slot = -1;
+	if (outside(domain))
+		return -1;
 	do {
 		row = row_of(&local, domain);
 		if (row >= 0 && row != not)
@@ -435,9 +457,16 @@ meaning(struct part local, const struct part *domain, int not, int *slot)
 	return -1;
 }
 
-/* The next word of a row's right side as a name in lower case; moves *to. 0: there is none. */
+/* A word of a row's right side. */
+struct word {
+	struct part raw;		/* in config.h */
+	struct part local, domain;	/* in lower case */
+	char low[ADDR_TEXT + 1];
+};
+
+/* The next one; moves *to. 0: there is none. */
 static int
-next_word(const char **to, char low[ADDR_TEXT + 1], struct part *local, struct part *domain)
+next_word(const char **to, struct word *w)
 {
 	size_t i, n;
 
@@ -447,9 +476,11 @@ next_word(const char **to, char low[ADDR_TEXT + 1], struct part *local, struct p
 		return 0;
 	BUG_IF(n > ADDR_TEXT);	/* user_check */
 	for (i = 0; i < n; i++)
-		low[i] = (char)text_lower((*to)[i]);
+		w->low[i] = (char)text_lower((unsigned char)(*to)[i]);
+	w->raw.p = *to;
+	w->raw.n = n;
 	*to += n;
-	(void)split(low, n, local, domain);
+	(void)split(w->low, n, &w->local, &w->domain);
 	return 1;
 }
 
@@ -459,26 +490,65 @@ is_postmaster(const struct part *local)
 	return text_is(local->p, local->n, "postmaster");
 }
 
+/* The number of a word among all words of aliases[], of the first one that is equal. */
+static int
+number(const struct part *raw)
+{
+	const char *words, *p;
+	int id = 0, row;
+	size_t n;
+
+	for (row = 0; row < NALIASES; row++) {
+		words = aliases[row].to;
+		for (p = words + strspn(words, " "); *p; p += n, p += strspn(p, " "), id++) {
+			n = strcspn(p, " ");
+			if (text_ieq(p, n, raw->p, raw->n))
+				return id;
+		}
+	}
+	return -1;
+}
+
+/* user_check() has seen that there is room for all. */
+static void
+forward(struct forwards *out, const struct part *raw)
+{
+	int i, id = number(raw);
+
+	for (i = 0; i < out->n && out->to[i].id != id; i++)
+		;
+	if (i < out->n || i == FORWARDS_MAX)
+		return;
+	out->to[i].p = raw->p;
+	out->to[i].n = raw->n;
+	out->to[i].id = id;
+	out->n++;
+}
+
 /*
- * All accounts that a row leads to. Each row is taken once, so it ends whatever the table says. A
- * row that names itself means the account of that name.
+ * All accounts and outside addresses that a row leads to. Each row is taken once, so it ends whatever
+ * the table says. A row that names itself means the account of that name.
  */
 static int
-expand(struct user_set *to, int row)
+expand(struct user_set *to, struct forwards *out, int row)
 {
 	static unsigned char due[NALIASES];	/* 1: to be looked at, 2: done */
-	char low[ADDR_TEXT + 1];
-	struct part local, domain;
 	const char *words;
+	struct word w;
 	int found = 0, next, slot;
 
 	memset(due, 0, sizeof(due));
 	while (row >= 0) {
 		due[row] = 2;
 		words = aliases[row].to;
-		while (next_word(&words, low, &local, &domain)) {
-			next = meaning(local, &domain, row, &slot);
-			if (next < 0 && slot < 0 && is_postmaster(&local))
+		while (next_word(&words, &w)) {
+			next = meaning(w.local, &w.domain, row, &slot);
+			if (outside(&w.domain)) {
+				forward(out, &w.raw);
+				found = 1;
+				continue;
+			}
+			if (next < 0 && slot < 0 && is_postmaster(&w.local))
 				slot = first_account();
 			if (next >= 0 && !due[next])
 				due[next] = 1;
@@ -492,7 +562,8 @@ expand(struct user_set *to, int row)
 
 /* A local part in one of our domains (or postmaster without one). */
 static enum where
-resolve_own(struct user_set *to, const struct part *local, const struct part *domain)
+resolve_own(struct user_set *to, struct forwards *out, const struct part *local,
+    const struct part *domain)
 {
 	static const struct part star = { "*", 1 };
 	int row, slot;
@@ -500,7 +571,7 @@ resolve_own(struct user_set *to, const struct part *local, const struct part *do
 	row = meaning(*local, domain, -1, &slot);
 	if (row < 0 && slot < 0 && domain->n)
 		row = row_exact(&star, domain);
-	if (row >= 0 && expand(to, row))
+	if (row >= 0 && expand(to, out, row))
 		return W_LOCAL;
 	if (slot < 0 && is_postmaster(local))
 		slot = first_account();
@@ -512,13 +583,15 @@ user_resolve(struct user_set *to, struct forwards *out, const struct addr *a)
 {
 	char low[ADDR_LOCAL + 1];
 	struct part local, domain = { a->domain, a->ndomain };
+	struct forwards nowhere;
 	enum where w;
 	int fresh;
 
 	fresh = user_load() == 0;	/* trouble is logged, and the accounts known so far stay */
 	memset(to, 0, sizeof(*to));
-	if (out)
-		out->n = 0;
+	if (!out)
+		out = &nowhere;
+	out->n = 0;
 	if (a->literal)
 		return W_REMOTE;
 	if (a->ndomain && !user_owns(a->domain, a->ndomain))
@@ -527,7 +600,7 @@ user_resolve(struct user_set *to, struct forwards *out, const struct addr *a)
 	local.n = addr_local(low, a);
 	if (!a->ndomain && !is_postmaster(&local))
 		return W_UNKNOWN;
-	w = resolve_own(to, &local, &domain);
+	w = resolve_own(to, out, &local, &domain);
 	return w == W_UNKNOWN && !fresh ? W_LATER : w;
 }
 
@@ -550,25 +623,59 @@ bad_row(int row, const char *what)
 	    aliases[row].to, what);
 }
 
+/* local@domain, maybe with UTF-8? */
+static int
+is_mailbox(const char *p, size_t n)
+{
+	char path[ADDR_TEXT + 3];
+	struct addr a;
+
+	if (n > ADDR_TEXT)
+		return 0;
+	path[0] = '<';
+	memcpy(path + 1, p, n);
+	path[n + 1] = '>';
+	return addr_path(&a, path, n + 2, ADDR_UTF8) == (long)n + 2;
+}
+
+static void
+check_domain(const char *table, size_t row, const char *domain)
+{
+	char text[ADDR_DOMAIN + 3] = "x@";
+
+	if (text_copy(text + 2, sizeof(text) - 2, domain, strlen(domain)) < 0 || domain[0] == '[' ||
+	    !is_mailbox(text, strlen(text)))
+		die(EX_CONFIG, "config.h: %s[] row %d \"%s\": not a domain", table, (int)row + 1,
+		    domain);
+}
+
 static void
 check_domains(void)
 {
 	size_t i;
 
 	for (i = 0; i < NDOMAINS; i++) {
-		if (domains[i][0] && !addr_domain(domains[i], strlen(domains[i])))
-			die(EX_CONFIG, "config.h: domains[] row %d \"%s\": not a domain", (int)i + 1,
-			    domains[i]);
+		if (domains[i][0])
+			check_domain("domains", i, domains[i]);
+	}
+	for (i = 0; i < NRELAYS; i++) {
+		if (!relay_domains[i][0])
+			continue;
+		check_domain("relay_domains", i, relay_domains[i]);
+		if (user_owns(relay_domains[i], strlen(relay_domains[i])))
+			die(EX_CONFIG, "config.h: relay_domains[] row %d \"%s\": it is in domains[] too",
+			    (int)i + 1, relay_domains[i]);
 	}
 }
 
+/* What may be a local part: printable, or UTF-8. */
 static int
 printable(const struct part *s)
 {
 	size_t i;
 
 	for (i = 0; i < s->n; i++) {
-		if (s->p[i] <= ' ' || s->p[i] > '~')
+		if ((unsigned char)s->p[i] <= ' ' || s->p[i] == 0x7f)
 			return 0;
 	}
 	return s->n > 0 && s->n <= ADDR_LOCAL;
@@ -592,31 +699,33 @@ check_from(int row)
 }
 
 static void
-check_word(int row, struct part local, const struct part *domain)
+check_word(int row, struct word *w)
 {
 	char text[ADDR_TEXT * 4 + 1];
 	int slot;
 
-	if (!printable(&local))
+	if (!printable(&w->local))
 		bad_row(row, "the right side has something that is no name");
-	if (domain->n && !user_owns(domain->p, domain->n))
-		bad_row(row, "the right side leaves our domains");
-	if (meaning(local, domain, row, &slot) >= 0 || slot >= 0)
+	if (outside(&w->domain)) {
+		if (!is_mailbox(w->raw.p, w->raw.n))
+			bad_row(row, "the right side has something that is no address");
 		return;
-	(void)untag(&local);
-	if (!user_valid(local.p, local.n))
+	}
+	if (meaning(w->local, &w->domain, row, &slot) >= 0 || slot >= 0)
+		return;
+	(void)untag(&w->local);
+	if (!user_valid(w->local.p, w->local.n))
 		bad_row(row, "the right side names what is no alias and cannot be an account");
-	if (!is_postmaster(&local))
+	if (!is_postmaster(&w->local))
 		log_event("-", "config.h aliases[] row=%d: no account yet: \"%s\"", row + 1,
-		    text_escape(text, sizeof(text), local.p, local.n));
+		    text_escape(text, sizeof(text), w->local.p, w->local.n));
 }
 
 static void
 check_to(int row)
 {
-	char low[ADDR_TEXT + 1];
-	struct part local, domain;
 	const char *p, *words;
+	struct word w;
 	int n = 0;
 
 	for (p = aliases[row].to; *p; p += strcspn(p, " ")) {
@@ -625,22 +734,34 @@ check_to(int row)
 			bad_row(row, "the right side has a name that is too long");
 	}
 	words = aliases[row].to;
-	for (; next_word(&words, low, &local, &domain); n++)
-		check_word(row, local, &domain);
+	for (; next_word(&words, &w); n++)
+		check_word(row, &w);
 	if (!n)
 		bad_row(row, "the right side is empty");
+}
+
+static void
+check_forwards(int row)
+{
+	struct user_set to;
+	struct forwards out;
+
+	memset(&to, 0, sizeof(to));
+	out.n = 0;
+	(void)expand(&to, &out, row);
+	if (out.n == FORWARDS_MAX)
+		bad_row(row, "it leads to too many outside addresses");
 }
 
 /* The next row that a right side leads to, or -1. */
 static int
 next_row(int row, const char **words)
 {
-	char low[ADDR_TEXT + 1];
-	struct part local, domain;
+	struct word w;
 	int next, slot;
 
-	while (next_word(words, low, &local, &domain)) {
-		next = meaning(local, &domain, row, &slot);
+	while (next_word(words, &w)) {
+		next = meaning(w.local, &w.domain, row, &slot);
 		if (next >= 0)
 			return next;
 	}
@@ -698,6 +819,8 @@ user_check(void)
 		check_to(i);
 	for (i = 0; i < NALIASES; i++)
 		check_loops(i);
+	for (i = 0; i < NALIASES; i++)
+		check_forwards(i);
 	if (first_account() < 0)
 		log_event("-", "users: no account yet; maild passwd NAME makes one");
 }

@@ -23,15 +23,54 @@ is_hex(int ch)
 	return (ch >= '0' && ch <= '9') || (text_lower(ch) >= 'a' && text_lower(ch) <= 'f');
 }
 
-static size_t
-dot_string(const char *p, size_t n)
+int
+addr_ascii(const char *p, size_t n)
 {
-	size_t i, start;
+	while (n && !(*p & 0x80))
+		p++, n--;
+	return !n;
+}
+
+size_t
+addr_utf8(const char *p, size_t n)
+{
+	const unsigned char *s = (const unsigned char *)p;
+	size_t i, len;
+	uint32_t u;
+
+	if (!n || s[0] < 0xc2 || s[0] > 0xf4)
+		return 0;
+	len = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	if (len > n)
+		return 0;
+	u = s[0] & (0x7fu >> len);
+	for (i = 1; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		u = u << 6 | (s[i] & 0x3f);
+	}
+	if (u < 0xa0 || (len == 3 && u < 0x800) || (len == 4 && u < 0x10000) || u > 0x10ffff ||
+	    (u >= 0xd800 && u <= 0xdfff))
+		return 0;
+	return len;
+}
+
+/* One character beyond ASCII, if they are allowed. */
+static size_t
+beyond(const char *p, size_t n, int allow)
+{
+	return allow & ADDR_UTF8 ? addr_utf8(p, n) : 0;
+}
+
+static size_t
+dot_string(const char *p, size_t n, int allow)
+{
+	size_t i, len, start;
 
 	for (i = 0; ; i++) {
 		start = i;
-		while (i < n && is_atext((unsigned char)p[i]))
-			i++;
+		while (i < n && (len = is_atext((unsigned char)p[i]) ? 1 : beyond(p + i, n - i, allow)))
+			i += len;
 		if (i == start)
 			return 0;
 		if (i == n || p[i] != '.')
@@ -41,48 +80,56 @@ dot_string(const char *p, size_t n)
 
 /* quoted-pairSMTP and qtextSMTP: printable ASCII and the space. */
 static size_t
-quoted_string(const char *p, size_t n)
+quoted_string(const char *p, size_t n, int allow)
 {
-	size_t i;
+	size_t i, len;
 
 	if (!n || p[0] != '"')
 		return 0;
-	for (i = 1; i < n && p[i] != '"'; i++) {
+	for (i = 1; i < n && p[i] != '"'; i += len) {
+		len = beyond(p + i, n - i, allow);
+		if (len)
+			continue;
 		if (p[i] == '\\' && ++i == n)
 			return 0;
 		if (p[i] < 0x20 || p[i] > 0x7e)
 			return 0;
+		len = 1;
 	}
 	return i < n ? i + 1 : 0;
 }
 
 static size_t
-local_part(const char *p, size_t n)
+local_part(const char *p, size_t n, int allow)
 {
 	size_t len;
 
-	len = n && p[0] == '"' ? quoted_string(p, n) : dot_string(p, n);
+	len = n && p[0] == '"' ? quoted_string(p, n, allow) : dot_string(p, n, allow);
 	return len <= ADDR_LOCAL ? len : 0;
 }
 
-/* Letters, digits and hyphens, neither first nor last a hyphen. */
+/* Letters, digits and hyphens, neither first nor last a hyphen. What its length is in DNS is not known
+ * here if there are others: characters are counted. */
 static size_t
-sub_domain(const char *p, size_t n)
+sub_domain(const char *p, size_t n, int allow)
 {
-	size_t i;
+	size_t chars, i, len;
 
-	for (i = 0; i < n && (text_alnum((unsigned char)p[i]) || p[i] == '-'); i++)
-		;
-	return i && i <= LABEL && p[0] != '-' && p[i - 1] != '-' ? i : 0;
+	for (i = chars = 0; i < n; i += len, chars++) {
+		len = text_alnum((unsigned char)p[i]) || p[i] == '-' ? 1 : beyond(p + i, n - i, allow);
+		if (!len)
+			break;
+	}
+	return i && chars <= LABEL && p[0] != '-' && p[i - 1] != '-' ? i : 0;
 }
 
 static size_t
-domain(const char *p, size_t n)
+domain(const char *p, size_t n, int allow)
 {
 	size_t i, len;
 
 	for (i = 0; ; i++) {
-		len = sub_domain(p + i, n - i);
+		len = sub_domain(p + i, n - i, allow);
 		if (!len)
 			return 0;
 		i += len;
@@ -183,7 +230,7 @@ addr_literal(const char *p, size_t n)
 int
 addr_domain(const char *p, size_t n)
 {
-	return n && domain(p, n) == n;
+	return n && domain(p, n, 0) == n;
 }
 
 static size_t
@@ -204,7 +251,7 @@ mailbox(struct addr *a, const char *p, size_t n, int allow)
 	size_t i;
 
 	a->mailbox = a->local = p;
-	a->nlocal = i = local_part(p, n);
+	a->nlocal = i = local_part(p, n, allow);
 	if (!i)
 		return 0;
 	a->domain = p + i;
@@ -213,7 +260,7 @@ mailbox(struct addr *a, const char *p, size_t n, int allow)
 	if (i < n && p[i] == '@') {
 		a->domain = p + ++i;
 		a->literal = i < n && p[i] == '[';
-		a->ndomain = a->literal ? literal(p + i, n - i) : domain(p + i, n - i);
+		a->ndomain = a->literal ? literal(p + i, n - i) : domain(p + i, n - i, allow);
 		if (!a->ndomain)
 			return 0;
 		i += a->ndomain;
@@ -226,7 +273,7 @@ mailbox(struct addr *a, const char *p, size_t n, int allow)
 
 /* A-d-l ":" with A-d-l = "@" Domain *( "," "@" Domain ) */
 static size_t
-source_route(const char *p, size_t n)
+source_route(const char *p, size_t n, int allow)
 {
 	size_t i, len;
 
@@ -234,7 +281,7 @@ source_route(const char *p, size_t n)
 	do {
 		if (i == n || p[i++] != '@')
 			return 0;
-		len = domain(p + i, n - i);
+		len = domain(p + i, n - i, allow);
 		if (!len)
 			return 0;
 		i += len;
@@ -254,7 +301,7 @@ addr_path(struct addr *a, const char *p, size_t n, int allow)
 		return allow & ADDR_NULL ? 2 : -1;
 	i = 1;
 	if (i < n && p[i] == '@') {
-		len = source_route(p + i, n - i);
+		len = source_route(p + i, n - i, allow);
 		if (!len)
 			return -1;
 		i += len;

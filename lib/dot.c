@@ -1,6 +1,6 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * The body of DATA, RFC 5321 4.1.1.4 and 4.5.2: only CR LF . CR LF ends it. Within a line all up to
+ * The body of DATA, RFC 5321 4.1.1.4 and 4.5.2: only CR LF . CR LF ends it; and that of BDAT. Within a line all up to
  * the next CR is copied at once; the bytes around a line end go through the table of dot.h.
  */
 #include <string.h>
@@ -12,7 +12,7 @@ void
 dot_init(struct dot *d)
 {
 	d->s = DOT_BOL;
-	d->bad = 0;
+	d->bad = d->chunks = 0;
 }
 
 /* What is at hand of a line, up to a CR: its length. A bare LF changes nothing but `bad`. */
@@ -52,7 +52,7 @@ step(struct dot *d, char ch, int *emit)
 		d->bad |= s != DOT_CR;
 		return s == DOT_CR ? DOT_BOL : DOT_TEXT;
 	}
-	if (ch == '.' && s == DOT_BOL)
+	if (ch == '.' && s == DOT_BOL && !d->chunks)
 		return DOT_DOT;
 	*emit = 1;
 	d->bad |= s == DOT_CR || s == DOT_DOTCR;

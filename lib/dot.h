@@ -1,4 +1,4 @@
-/* The body of DATA, RFC 5321 4.1.1.4 and 4.5.2: only CR LF . CR LF ends it. */
+/* The body of DATA, RFC 5321 4.1.1.4 and 4.5.2: only CR LF . CR LF ends it; and that of BDAT. */
 #ifndef DOT_H
 #define DOT_H
 
@@ -9,9 +9,10 @@ enum dot_state { DOT_BOL, DOT_TEXT, DOT_CR, DOT_DOT, DOT_DOTCR, DOT_END };
 struct dot {
 	enum dot_state s;
 	int bad;		/* sticky: there was a bare CR or a bare LF */
+	int chunks;		/* text of BDAT (RFC 3030): dots mean nothing, it never ends by itself */
 };
 
-/* Before the first byte: state BOL. */
+/* Before the first byte: state BOL; the caller may set `chunks` then. */
 void dot_init(struct dot *d);
 
 /*

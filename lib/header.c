@@ -5,6 +5,8 @@
 #include "header.h"
 #include "text.h"
 
+#define FNV UINT32_C(2166136261)	/* where FNV-1a begins */
+
 void
 header_init(struct header *h)
 {
@@ -20,9 +22,35 @@ let_go(struct header *h)
 	h->nname = 0;
 }
 
+/* FNV-1a of what counts in an address. */
+static uint32_t
+hash(uint32_t v, const char *p, size_t n)
+{
+	for (; n; p++, n--)
+		if (!memchr(" \t\r\n<>", *p, 6))
+			v = (v ^ (uint32_t)text_lower((unsigned char)*p)) * 16777619;
+	return v;
+}
+
+uint32_t
+header_hash(const char *address, size_t n)
+{
+	return hash(hash(FNV, ":", 1), address, n);	/* as it stands behind the field's name */
+}
+
+/* A field has ended. */
+static void
+field_end(struct header *h)
+{
+	if (h->hashing && h->delivered)
+		h->delivered(h->arg, h->hash);
+	h->hashing = 0;
+}
+
 static void
 finish(struct header *h, int blank)
 {
+	field_end(h);
 	h->blank = blank;
 	h->state = H_DONE;
 	h->end(h->arg);
@@ -39,6 +67,8 @@ field(struct header *h)
 	h->received += text_is(h->name, n, "Received");
 	h->date |= text_is(h->name, n, "Date");
 	h->message_id |= text_is(h->name, n, "Message-ID");
+	h->hashing = text_is(h->name, n, "Delivered-To");
+	h->hash = FNV;
 	let_go(h);
 	h->state = H_VALUE;
 }
@@ -57,6 +87,8 @@ name(struct header *h, char ch)
 		h->state = H_VALUE;	/* a folded line */
 		return 0;
 	}
+	if (h->state == H_LINE)
+		field_end(h);
 	if (ch == ':' && h->nname) {
 		field(h);
 		return 0;
@@ -93,6 +125,8 @@ header_feed(struct header *h, const char *p, size_t n)
 			n -= k;
 			continue;
 		}
+		if (h->hashing)
+			h->hash = hash(h->hash, p, k);
 		h->emit(h->arg, p, k);
 		p += k;
 		n -= k;

@@ -1,9 +1,11 @@
-/* with: lib/sasl.c lib/scram.c lib/text.c lib/ip.c */
+/* with: lib/addr.c lib/log.c lib/sasl.c lib/scram.c lib/text.c lib/ip.c */
 /* See LICENSE file for copyright and licence details. */
 /* Failed logins and their delays; passwords checked in slices, remembered only while they hold. */
 #undef CONFIG
 #define CONFIG "test/unit/t_guard.h"
 #include "guard.c"
+
+#include <sys/wait.h>
 
 #include "lib/text.h"
 #include "test.h"
@@ -52,6 +54,8 @@ user_login(const char *name, size_t n)
 			return i;
 	return -1;
 }
+
+static void account(int slot, const char *name, const char *password);
 
 /* ---- failures ---- */
 
@@ -121,6 +125,140 @@ replacing(void)
 	CHECK_INT(failed("192.0.2.1"), 80);
 	loop_now++;
 	CHECK_INT(failed("192.0.2.2"), 20);
+}
+
+/* ---- who needs no login; how many recipients ---- */
+
+static void
+networks(void)
+{
+	static const struct {
+		const char *address;
+		int row;
+	} t[] = {
+		{ "192.0.2.0", 0 }, { "192.0.2.255", 0 }, { "192.0.3.0", -1 }, { "192.0.1.255", -1 },
+		{ "198.51.100.7", 1 }, { "198.51.100.6", -1 }, { "198.51.100.8", -1 },
+		{ "2001:db8::1", 2 }, { "2001:db8:0:ffff::1", 2 }, { "2001:db9::", -1 },
+		{ "::1", 3 }, { "::2", -1 }, { "127.0.0.1", -1 }, { "10.0.0.1", -1 },
+		{ "fe80::1", 4 }, { "febf::1", 4 }, { "fec0::1", -1 },
+	};
+	struct ip a;
+	size_t i;
+
+	for (i = 0; i < LEN(t); i++) {
+		CHECK_INT(ip_parse(&a, t[i].address), 0);
+		CHECK_MSG(guard_trusted(&a) == t[i].row, "%s: %d", t[i].address, guard_trusted(&a));
+	}
+	/* a network of IPv6 never means one of IPv4, though these are kept as such */
+	trusted[4].network = "::/0";
+	CHECK_INT(ip_parse(&a, "10.0.0.1"), 0);
+	CHECK_INT(guard_trusted(&a), -1);
+	CHECK_INT(ip_parse(&a, "fec0::1"), 0);
+	CHECK_INT(guard_trusted(&a), 4);
+	trusted[4].network = "0.0.0.0/0";
+	CHECK_INT(guard_trusted(&a), -1);
+	CHECK_INT(ip_parse(&a, "10.0.0.1"), 0);
+	CHECK_INT(guard_trusted(&a), 4);
+	trusted[4].network = "fe80::/10";
+}
+
+/* Run guard_check() in a child: its exit code. */
+static int
+checked(void)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		abort();
+	if (!pid) {
+		(void)close(STDERR_FILENO);
+		guard_check();
+		_exit(0);
+	}
+	(void)waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+checks(void)
+{
+	static const char *const bad[] = {
+		"", "192.0.2", "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/x", "192.0.2.0/8/8", "::/129",
+		"::g", "/8", "example.org", " 192.0.2.1", "192.0.2.1 ", "[::1]",
+		"0000000000000000000000000000000000000000000000000000000000000000000000000000"
+	};
+	struct ip a;
+	size_t i;
+
+	CHECK_INT(checked(), 0);
+	CHECK_INT(ip_parse(&a, "fe80::1"), 0);
+	for (i = 0; i < LEN(bad); i++) {
+		trusted[4].network = bad[i];
+		CHECK_MSG(checked() == EX_CONFIG, "\"%s\" is taken", bad[i]);
+		CHECK_INT(guard_trusted(&a), -1);
+	}
+	trusted[4].network = "fe80::/10";
+	trusted[4].sender = "no address";
+	CHECK_INT(checked(), EX_CONFIG);
+	trusted[4].sender = "";
+	trusted[4].hourly = -1;
+	CHECK_INT(checked(), EX_CONFIG);
+	trusted[4].hourly = 0;
+	CHECK_INT(checked(), 0);
+}
+
+/* How many of `tries` are granted. */
+static int
+spent(int user, const char *address, int tries)
+{
+	struct ip a;
+	int n = 0;
+
+	if (ip_parse(&a, address) < 0)
+		abort();
+	while (tries--)
+		n += guard_spend(user, &a) == 0;
+	return n;
+}
+
+static void
+hours(void)
+{
+	int i;
+
+	account(0, "alice", "x");
+	account(1, "bob", "x");
+	loop_now = 5000;
+	CHECK_INT(spent(0, "203.0.113.1", 4), 4);
+	CHECK_INT(spent(0, "203.0.113.2", 10), 3);	/* the login counts, not the address */
+	CHECK_INT(spent(1, "203.0.113.2", 10), 7);
+	loop_now += 3600000 - 1;
+	CHECK_INT(spent(0, "203.0.113.2", 1), 0);
+	loop_now++;
+	CHECK_INT(spent(0, "203.0.113.2", 10), 7);
+	/* hosts, each for itself; those without a limit or a row are not counted */
+	CHECK_INT(spent(-1, "192.0.2.1", 10), 3);
+	CHECK_INT(spent(-1, "192.0.2.2", 10), 3);
+	CHECK_INT(spent(-1, "198.51.100.7", 1000), 1000);
+	CHECK_INT(spent(-1, "10.0.0.1", 1000), 1000);
+	CHECK_INT(spent(-1, "2001:db8::1", 10), 2);
+	CHECK_INT(spent(-1, "2001:db8::2", 10), 0);	/* the same /64 */
+	CHECK_INT(spent(-1, "192.0.2.1", 10), 0);
+	loop_now += 3600000;
+	CHECK_INT(spent(-1, "192.0.2.1", 2), 2);
+	/* more hosts than the table has room for: the oldest hour gives way, nobody is refused */
+	for (i = 10; i < 10 + GUARDED; i++) {
+		char text[IP_TEXT];
+
+		loop_now++;
+		(void)snprintf(text, sizeof(text), "192.0.2.%d", i);
+		CHECK_INT(spent(-1, text, 3), 3);
+	}
+	CHECK_INT(spent(-1, "192.0.2.13", 1), 0);
+	CHECK_INT(spent(-1, "192.0.2.1", 4), 3);
 }
 
 /* ---- logins ---- */
@@ -275,6 +413,9 @@ main(void)
 {
 	delays();
 	replacing();
+	networks();
+	checks();
+	hours();
 	logins();
 	changes();
 	races();

@@ -4,6 +4,8 @@
  * a small journal, few accounts and sessions, and numbers that a test may change (rooms.h).
  */
 #define domains shipped_domains
+#define relay_domains shipped_relay_domains
+#define trusted shipped_trusted
 #define aliases shipped_aliases
 #define SESSIONS SHIPPED_SESSIONS
 #define ACCOUNTS SHIPPED_ACCOUNTS
@@ -22,8 +24,15 @@
 #define checkpoint_every shipped_checkpoint_every
 #define retry_locked shipped_retry_locked
 #define send_as_anyone shipped_send_as_anyone
+/* the macro renames its type as well */
+struct shipped_trusted {
+	const char *network, *sender;
+	int hourly;
+};
 #include "config.h"
 #undef domains
+#undef relay_domains
+#undef trusted
 #undef aliases
 #undef SESSIONS
 #undef ACCOUNTS
@@ -48,6 +57,15 @@ static const char *const domains[] = { "localhost", "", "catch.example" };
 static const struct alias aliases[] = {
 	{ "team",            "alice bob" },
 	{ "*@catch.example", "bob" },
+	{ "away",            "a@one.example Bob@Two.example" },
+	{ "mixed",           "alice away bob@TWO.example c@three.example" },
+};
+
+static const char *const relay_domains[] = { "", "behind.example" };
+
+static const struct trusted trusted[] = {
+	{ "192.0.2.0/28", "",                    2 },
+	{ "192.0.2.64",   "printer@example.org", 0 },
 };
 
 enum { SESSIONS = 60, ACCOUNTS = 12, ERRORS = 5, BOXES = 16 };

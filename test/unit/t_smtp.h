@@ -13,14 +13,18 @@
 
 /* ---- what the rest of the server would do ---- */
 
-enum { MX, SUBMIT, SUBMIT_TLS, SUBMIT_WRAP };
+enum { HERE = -1, MX, SUBMIT, SUBMIT_TLS, SUBMIT_WRAP, TRUST };
 
 static const struct listener rows[] = {
 	{ "::", 25, TLS_START, SMTP, 0 },
 	{ "::", 587, TLS_NONE, SUBMISSION, 1 },
 	{ "::", 587, TLS_START, SUBMISSION, 0 },
 	{ "::", 465, TLS_WRAP, SUBMISSION, 0 },
+	{ "::", 2525, TLS_NONE, TRUSTED, 1 },
 };
+static const struct listener here = { "", 0, TLS_NONE, LOCAL, 0 };
+static const char *from_ip = "192.0.2.1";
+static int budget;			/* recipients that a login or trusted host may still have */
 static struct transport secret;		/* plain, but it passes for TLS */
 static int64_t fail_delay;		/* what a failed login costs */
 static int fails, slices;
@@ -28,7 +32,27 @@ static int fails, slices;
 const struct listener *
 conn_listener(const struct conn *c)
 {
-	return &rows[c->listener];
+	return c->listener < 0 ? &here : &rows[c->listener];
+}
+
+int
+guard_trusted(const struct ip *ip)
+{
+	struct ip net;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (ip_parse(&net, i ? "192.0.2.64" : "192.0.2.0") == 0 && ip_within(ip, &net, i ? 128 : 124))
+			return i;
+	return -1;
+}
+
+int
+guard_spend(int user, const struct ip *ip)
+{
+	if (user < 0)
+		CHECK(guard_trusted(ip) >= 0);
+	return budget-- > 0 ? 0 : -1;
 }
 
 int
@@ -119,7 +143,7 @@ start_client(const char *ip)
 	if (!peer || ip_parse(&peer->peer, ip) < 0)
 		abort();
 	peer->listener = row;
-	if (rows[row].tls == TLS_WRAP && tls_start(peer) < 0)
+	if (conn_listener(peer)->tls == TLS_WRAP && tls_start(peer) < 0)
 		abort();
 	for (i = 0; i < 2; i++)
 		loop_turn(0, NULL, store_commit);
@@ -197,7 +221,27 @@ drain_queue(void)
 		(void)CHECK_MSG(0, "the queue does not come to rest");
 }
 
-/* What has come into the mailboxes; they are empty afterwards. */
+/* What waits for other servers, by its id. */
+static size_t
+take_out(char *out, size_t size)
+{
+	char path[PATH_TEXT];
+	size_t n = 0, k;
+	unsigned id;
+
+	for (id = 1; id <= last_id; id++) {
+		(void)snprintf(path, sizeof(path), "spool/out/0006410f3a2b1%08x", id);
+		k = slurp(path, out + n + 6, size - n - 6);
+		if (!k)
+			continue;
+		memcpy(out + n, "[out]\n", 6);
+		n += 6 + k;
+		(void)unlink(path);
+	}
+	return n;
+}
+
+/* What has come into the mailboxes and waits for others; they are empty afterwards. */
 static size_t
 take_boxes(char *out, size_t size)
 {
@@ -217,7 +261,7 @@ take_boxes(char *out, size_t size)
 		}
 		(void)unlink(path);
 	}
-	return n;
+	return n + take_out(out + n, size - n);
 }
 
 /* A session: what the server says, a $ if it ends it, and what is in the mailboxes then. */
@@ -227,7 +271,8 @@ session(char *out, size_t size, const char *in, size_t n, const struct cut *cut)
 	size_t got;
 
 	last_id = 0;
-	start_client("192.0.2.1");
+	budget = 1000;
+	start_client(from_ip);
 	got = send_all(out, size, in, n, cut);
 	end_client();
 	return got + take_boxes(out + got, size - got);
@@ -262,7 +307,8 @@ talk(const char *in, size_t n)
 #define NO_USER "550 5.1.1 No such user here\r\n"
 #define TOO_MANY "421 4.7.0 mx.example.org too many errors\r\n$"
 #define FEATURES(tls, auth) "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n" \
-	"250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n" tls auth "250-LIMITS RCPTMAX=100\r\n" \
+	"250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n" \
+	"250-ENHANCEDSTATUSCODES\r\n" tls auth "250-LIMITS RCPTMAX=100\r\n" \
 	"250 HELP\r\n"
 #define STARTTLS "250-STARTTLS\r\n"
 #define AUTH "250-AUTH PLAIN LOGIN\r\n"
@@ -316,6 +362,7 @@ smtp_test_init(void)
 
 	loop_init(&mem);
 	store_here();
+	forward_init();
 }
 
 #endif

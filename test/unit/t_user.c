@@ -350,6 +350,97 @@ senders(void)
 	CHECK_INT(user_may_send(0, &a), 1);
 }
 
+/* ---- outside addresses ---- */
+
+static const struct alias outside_rows[] = {
+	{ "away",             "Bob@Far.example" },
+	{ "both",             "alice away c@far.example" },
+	{ "again",            "both bob@far.EXAMPLE x@[192.0.2.1]" },
+	{ "alice",            "alice copy@far.example" },
+	{ "bob@example.net",  "bob@far.example carol" },
+	{ "*@mx.example.com", "all@far.example" },
+	{ "copy",             "carol" },
+	{ "j\xc3\xbcrgen",    "bob j\xc3\xbcrgen@b\xc3\xbc" "cher.example" },
+};
+
+/* The accounts and the outside addresses, in order. */
+static const char *
+leads(const char *mailbox)
+{
+	static char text[512];
+	struct user_set to;
+	struct forwards f;
+	struct addr a;
+	char path[400];
+	int i, n;
+
+	n = snprintf(path, sizeof(path), "<%s>", mailbox);
+	if (addr_path(&a, path, (size_t)n, ADDR_BARE | ADDR_UTF8) < 0)
+		return "syntax";
+	if (user_resolve(&to, &f, &a) != W_LOCAL)
+		return f.n ? "not ours, but forwarded" : "no";
+	n = 0;
+	text[0] = '\0';
+	for (i = 0; i < ACCOUNTS; i++)
+		if (user_in(&to, i))
+			n += snprintf(text + n, sizeof(text) - (size_t)n, "%s ", users[i].name);
+	for (i = 0; i < f.n; i++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%.*s ", (int)f.to[i].n, f.to[i].p);
+	return text;
+}
+
+static void
+forwarding(void)
+{
+	static const struct {
+		const char *mailbox, *want;
+	} t[] = {
+		{ "away@example.org", "Bob@Far.example " },
+		{ "AWAY+tag@example.net", "Bob@Far.example " },
+		{ "both@example.org", "alice copy@far.example " },
+		{ "alice@example.org", "alice copy@far.example " },
+		{ "bob@example.net", "carol bob@far.example " },
+		{ "bob@example.org", "bob " },
+		{ "any@mx.example.com", "all@far.example " },
+		{ "copy@far.example", "no" },
+		{ "copy@example.org", "carol " },
+		{ "away@far.example", "no" },
+		{ "away@[192.0.2.1]", "no" },
+		{ "j\xc3\xbcrgen@example.org", "bob j\xc3\xbcrgen@b\xc3\xbc" "cher.example " },
+		{ "nobody@example.org", "no" },
+	};
+	const char *got;
+	struct addr a;
+	size_t i;
+
+	set_aliases(outside_rows, LEN(outside_rows));
+	accounts();
+	for (i = 0; i < LEN(t); i++) {
+		got = leads(t[i].mailbox);
+		if (i != 2)	/* two ways to alice, who has a row of her own: order does not matter */
+			CHECK_MSG(!strcmp(got, t[i].want), "%s: got %s, want %s", t[i].mailbox, got,
+			    t[i].want);
+	}
+	got = leads("both@example.org");
+	CHECK(strstr(got, "alice ") == got && strstr(got, " c@far.example ") &&
+	    strstr(got, " Bob@Far.example ") && strstr(got, " copy@far.example "));
+	CHECK_INT(strlen(got), strlen("alice c@far.example Bob@Far.example copy@far.example "));
+	got = leads("again@example.org");	/* each once */
+	CHECK_INT(strlen(got),
+	    strlen("alice c@far.example Bob@Far.example copy@far.example x@[192.0.2.1] "));
+	/* who is led elsewhere may send as that address, if it comes back to him as well */
+	CHECK_INT(addr_mailbox(&a, BYTES("both@example.org")), 0);
+	CHECK_INT(user_may_send(0, &a), 1);
+	CHECK_INT(user_may_send(1, &a), 0);
+	CHECK_INT(addr_mailbox(&a, BYTES("away@example.org")), 0);
+	CHECK_INT(user_may_send(1, &a), 0);
+	CHECK(user_relays(BYTES("Behind.Example")) && !user_relays(BYTES("sub.behind.example")));
+	CHECK(!user_relays("", 0) && !user_relays(BYTES("example.org")));
+}
+
+#define OUT4(x) x "1@o.example " x "2@o.example " x "3@o.example " x "4@o.example "
+#define OUT16(x) OUT4(x "a") OUT4(x "b") OUT4(x "c") OUT4(x "d")
+
 /* Run user_check() in a child: its exit code; what it says goes to `said`. */
 static int
 checked(char *said, size_t size)
@@ -395,7 +486,12 @@ checks(void)
 		{ { { "*@example.com", "alice" } }, "domains[]" },
 		{ { { "a@example.com", "alice" } }, "domains[]" },
 		{ { { "a@", "alice" } }, "domains[]" },
-		{ { { "a", "bob@example.com" } }, "leaves our domains" },
+		{ { { "a", "bob@exa_mple.com" } }, "no address" },
+		{ { { "a", "bob..x@example.com" } }, "no address" },
+		{ { { "a", "alice bob@[1.2.3]" } }, "no address" },
+		{ { { "a", "bob@\xff.example" } }, "no address" },
+		{ { { "a", "x@far.example b" }, { "b", "y@far.example a" } }, "leads back" },
+		{ { { "a", OUT16("a") " b" }, { "b", OUT16("b") } }, "row 1" },
 		{ { { "a", "b!b" } }, "cannot be an account" },
 		{ { { "a", "alice/bob" } }, "cannot be an account" },
 	};
@@ -408,6 +504,9 @@ checks(void)
 		CHECK_MSG(checked(said, sizeof(said)) == EX_CONFIG, "case %d is not refused", (int)i);
 		CHECK_MSG(strstr(said, t[i].says) != NULL, "case %d: %s", (int)i, said);
 	}
+	set_aliases(outside_rows, LEN(outside_rows));
+	CHECK_INT(checked(said, sizeof(said)), 0);
+	CHECK_MSG(!strstr(said, "row="), "%s", said);
 	set_aliases(good, 10);
 	CHECK_INT(checked(said, sizeof(said)), 0);
 	CHECK_MSG(strstr(said, "row=10") && strstr(said, "nobody"), "%s", said);
@@ -415,6 +514,17 @@ checks(void)
 	CHECK_INT(checked(said, sizeof(said)), EX_CONFIG);
 	CHECK_MSG(strstr(said, "domains[] row 1") != NULL, "%s", said);
 	domains[0] = "example.org";
+	set_aliases(good, 1);
+	domains[2] = "b\xc3\xbc" "cher.example";
+	CHECK_INT(checked(said, sizeof(said)), 0);
+	domains[2] = "example.net";
+	relays[1] = "Example.ORG";
+	CHECK_INT(checked(said, sizeof(said)), EX_CONFIG);
+	CHECK_MSG(strstr(said, "relay_domains[] row 2") != NULL, "%s", said);
+	relays[1] = "[192.0.2.1]";
+	CHECK_INT(checked(said, sizeof(said)), EX_CONFIG);
+	relays[1] = "behind.example";
+	CHECK_INT(checked(said, sizeof(said)), 0);
 }
 
 /* Every row leads to all the others, or to the next one: it ends, and in time. */
@@ -450,6 +560,7 @@ main(void)
 	resolving();
 	logins();
 	senders();
+	forwarding();
 	checks();
 	bounds();
 	return test_end();
