@@ -147,7 +147,7 @@ body_hash(const struct dkim_sign *d, char dst[BASE64])
 	(void)text_base64(dst, BASE64, hash, sizeof(hash));	/* there is room */
 }
 
-/* A field without its line end. */
+/* A field without its line end. A line that goes on does so with white space. */
 static void
 hash_field(br_sha256_context *c, const struct field *f)
 {
@@ -161,7 +161,6 @@ hash_field(br_sha256_context *c, const struct field *f)
 	while (p < end) {
 		lf = memchr(p, '\n', (size_t)(end - p));
 		words(c, &space, p, (size_t)((lf ? lf : end) - p));
-		space = 1;	/* the line end is one when it is not the last */
 		p = lf ? lf + 1 : end;
 	}
 }
