@@ -67,24 +67,35 @@ hex(char ch)
 	return p ? (int)(p - digits) : -1;
 }
 
-/*
- * Text of others for a line of ours: what is not printable becomes a question mark. xtext (RFC 3461 4) is
- * decoded before. Cut to what fits.
- */
+/* What is not printable becomes a question mark, and so does UTF-8 where there is none, or not allowed. */
+static void
+tame(char *p, size_t n)
+{
+	size_t i, k;
+
+	for (i = 0; i < n; i += k) {
+		k = r.utf8 && (p[i] & 0x80) ? addr_utf8(p + i, n - i) : p[i] >= 0x20 && p[i] < 0x7f;
+		if (!k) {
+			p[i] = '?';
+			k = 1;
+		}
+	}
+}
+
+/* Text of others for a line of ours, cut to what fits. xtext (RFC 3461 4) is decoded before. */
 static char *
 clean(char *dst, size_t size, const char *p, size_t n, int xtext)
 {
 	size_t i, o = 0;
-	unsigned char ch;
 
-	for (i = 0; i < n && o < size - 1; i++) {
-		ch = (unsigned char)p[i];
-		if (xtext && ch == '+' && n - i > 2 && hex(p[i + 1]) >= 0 && hex(p[i + 2]) >= 0) {
-			ch = (unsigned char)(hex(p[i + 1]) * 16 + hex(p[i + 2]));
+	for (i = 0; i < n && o < size - 1; i++, o++) {
+		dst[o] = p[i];
+		if (xtext && p[i] == '+' && n - i > 2 && hex(p[i + 1]) >= 0 && hex(p[i + 2]) >= 0) {
+			dst[o] = (char)(hex(p[i + 1]) * 16 + hex(p[i + 2]));
 			i += 2;
 		}
-		dst[o++] = (char)(ch < 0x20 || ch == 0x7f || (ch > 0x7f && !r.utf8) ? '?' : ch);
 	}
+	tame(dst, o);
 	dst[o] = '\0';
 	return dst;
 }
