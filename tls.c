@@ -255,6 +255,13 @@ push_all(struct conn *c, struct tls *t)
 	return r;
 }
 
+/* Has this turn spent its time for handshakes? A record of one may cost milliseconds. */
+static int
+spent(void)
+{
+	return loop_ms() - loop_now > SHAKE_MS;
+}
+
 /* Move records both ways until nothing moves: 0 or -1 (errno). Bounded: the rest is still there the
  * next time, in the socket. */
 static int
@@ -267,7 +274,7 @@ pump(struct conn *c, struct tls *t)
 		in = out < 0 ? -1 : pull(c, t);
 		if (in < 0)
 			return -1;
-		if (!in && !out)
+		if ((!in && !out) || (t->state == T_SHAKING && spent()))
 			break;
 	}
 	return push_all(c, t);
@@ -287,10 +294,8 @@ failed(struct conn *c, struct tls *t)
 	return 1;
 }
 
-/*
- * Handshakes cost milliseconds; they share a part of the turn, and those that come too late are
- * left in their sockets until the next.
- */
+/* Handshakes share a part of the turn; those that come too late are left in their sockets until the
+ * next. */
 static int
 too_late(void)
 {
@@ -300,7 +305,7 @@ too_late(void)
 		last = loop_now;
 		return 0;
 	}
-	return loop_ms() - loop_now > SHAKE_MS;
+	return spent();
 }
 
 static int

@@ -29,6 +29,7 @@ enum {
 	ROOTS = 160,			/* certificates that vouch; Debian has 144 */
 	ROOM = 131072,			/* octets of their names and keys */
 	MIN_RSA = 256,			/* octets of a modulus */
+	CHAIN = 6,			/* certificates of a chain: each signature costs milliseconds */
 	YEAR_0 = 719528			/* days from there to 1970 */
 };
 
@@ -265,6 +266,13 @@ checks_chain(const struct judge *j)
 	return j->trust.how == TRUST_CA || j->trust.how == TRUST_BUILTIN;
 }
 
+/* More than that is not looked at, and leads to nobody who is trusted. */
+static int
+looks(const struct judge *j)
+{
+	return j->certs < (checks_chain(j) ? CHAIN : 1);
+}
+
 static struct judge *
 judge(const br_x509_class **ctx)
 {
@@ -292,7 +300,7 @@ start_cert(const br_x509_class **ctx, uint32_t n)
 {
 	struct judge *j = judge(ctx);
 
-	if (checks_chain(j))
+	if (looks(j) && checks_chain(j))
 		br_x509_minimal_vtable.start_cert(&j->x.minimal.vtable, n);
 }
 
@@ -301,9 +309,11 @@ append(const br_x509_class **ctx, const unsigned char *p, size_t n)
 {
 	struct judge *j = judge(ctx);
 
+	if (!looks(j))
+		return;
 	if (checks_chain(j)) {
 		br_x509_minimal_vtable.append(&j->x.minimal.vtable, p, n);
-	} else if (!j->certs) {
+	} else {
 		br_x509_decoder_push(&j->x.decoder, p, n);
 		spki_push(&j->spki, p, n);
 	}
@@ -314,9 +324,10 @@ end_cert(const br_x509_class **ctx)
 {
 	struct judge *j = judge(ctx);
 
-	if (checks_chain(j))
+	if (looks(j) && checks_chain(j))
 		br_x509_minimal_vtable.end_cert(&j->x.minimal.vtable);
-	j->certs++;
+	if (looks(j))
+		j->certs++;
 }
 
 static unsigned
