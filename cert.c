@@ -1,11 +1,11 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Who we are as a TLS server: the key and the certificate chain in tls/ of the store, made by ourselves
- * at the first start, loaded again when they change, watched for their expiry, and the sessions
- * that may be resumed with them.
+ * Who we are as a TLS server: the key and the certificate chain in tls/ of the store, made by
+ * ourselves at the first start, loaded again when they change, watched for their expiry, and the
+ * sessions that may be resumed with them.
  *
- * Two slots hold a chain and its key each: a changed pair is loaded into the one that is not in use.
- * Engines look at a slot only while they shake hands, and are counted in it until then.
+ * Two slots hold a chain and its key each: a changed pair is loaded into the one that is not in
+ * use.  Engines look at a slot only while they shake hands, and are counted in it until then.
  */
 #include <errno.h>
 #include <stdio.h>

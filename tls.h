@@ -1,4 +1,4 @@
-/* What the rooms of TLS share: tls.c (the transport), cert.c (who we are), trust.c (whom we believe). */
+/* Inside TLS: what tls.c (the transport), cert.c (who we are) and trust.c (whom we believe) share. */
 #ifndef TLS_H
 #define TLS_H
 
@@ -11,8 +11,8 @@
 /* A key and its certificate chain, while a handshake looks at them. */
 struct cred;
 
-/* Give a server's engine our key, our chain and the cache of its sessions; NULL: there is none. To be
- * returned by cert_done() (NULL is harmless) when the handshake is over. */
+/* Give a server's engine our key, our chain and the cache of its sessions; NULL: there is none. To
+ * be returned by cert_done() (NULL is harmless) when the handshake is over. */
 struct cred *cert_use(br_ssl_server_context *sc);
 void cert_done(struct cred *k);
 

@@ -29,7 +29,7 @@ enum {
 	ROOTS = 160,			/* certificates that vouch; Debian has 144 */
 	ROOM = 131072,			/* octets of their names and keys */
 	MIN_RSA = 256,			/* octets of a modulus */
-	CHAIN = 6,			/* certificates of a chain: each signature costs milliseconds */
+	CHAIN = 6,			/* certificates of a chain: a signature costs milliseconds */
 	YEAR_0 = 719528			/* days from there to 1970 */
 };
 
@@ -188,7 +188,8 @@ load_end(struct loader *l, const char *what, int from)
 {
 	feed(l, "\n", 1);
 	drop(l);
-	log_event("-", "tls trust=%s certificates=%d left_out=%d", what, nroots - from, l->left_out);
+	log_event("-", "tls trust=%s certificates=%d left_out=%d", what, nroots - from,
+	    l->left_out);
 }
 
 /* Those of config.h, once. */

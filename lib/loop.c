@@ -617,7 +617,7 @@ upgrade(struct conn *c)
 	c->again = 1;
 	buf_put(&c->in);
 	if (start(c) < 0)
-		conn_abort(c, "no TLS to be had");
+		conn_abort(c, c->why ? c->why : "no TLS to be had");
 }
 
 static void

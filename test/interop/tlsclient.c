@@ -2,7 +2,8 @@
 /*
  * TLS as a client, on its own: tlsclient PORT NAME WORD connects to 127.0.0.1, shakes hands as
  * routes[] of config.h would have it with `verify` WORD, says "hello" and shows what comes back. It
- * prints "up VERSION SUITE" and the answer, or "down" and why. tls/ca.pem is in the present directory.
+ * prints "up VERSION SUITE" and the answer, or "down" and why. tls/ca.pem is in the directory it
+ * is started in.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -202,7 +202,7 @@ load_key(struct pem_key *k, const char *path)
 	free(p);
 }
 
-/* A change within the clock's grain would go unseen: files are put in place by rename, which shows. */
+/* By rename: a change within the clock's grain would go unseen otherwise. */
 static void
 ca(const char *const *paths, size_t n)
 {
@@ -612,7 +612,7 @@ impostor(void)
 	}
 }
 
-/* After the handshake the server wants another: it is told no, and nobody looks at its certificate. */
+/* The server wants another handshake: it is told no, and nobody looks at its certificate. */
 static void
 renegotiation(void)
 {
