@@ -207,7 +207,6 @@ find(struct user_set *to, struct forwards *out, const char *mailbox)
 	a.domain = at ? at + 1 : "";
 	a.ndomain = strlen(a.domain);
 	a.literal = *a.domain == '[';
-	(void)text_copy(r.to, sizeof(r.to), mailbox, a.nmailbox);
 	return user_resolve(to, out, &a);
 }
 
@@ -218,11 +217,13 @@ addressee(struct user_set *to, struct forwards *out)
 	enum where w = W_UNKNOWN;
 
 	r.postmaster = 0;
+	(void)text_copy(r.to, sizeof(r.to), r.from.mailbox, strlen(r.from.mailbox));
 	if (r.what == REPORT_SENT || asked("BY", NULL))
-		w = find(to, out, r.from.mailbox);
+		w = find(to, out, r.to);
 	if (w != W_UNKNOWN || r.what != REPORT_FAILED)
 		return w;
 	r.postmaster = 1;
+	(void)snprintf(r.to, sizeof(r.to), "postmaster@%s", host);
 	return find(to, out, "postmaster");
 }
 
@@ -318,18 +319,14 @@ put_header(void)
 	static const char *const subject[] = {
 		"Mail could not be delivered", "Mail is delayed", "Mail was sent on"
 	};
-	char date[DATE_TEXT], to[ADDR_TEXT + HOST_TEXT + 2];
+	char date[DATE_TEXT], to[ADDR_TEXT + 1];
 
 	(void)text_date(date, loop_wall);
 	(void)clean(to, sizeof(to), r.to, strlen(r.to), 0);
 	/* recovery finds the letter by this field */
 	say("Received: from %s\n\tby %s id %s\n\t; %s\n", host, host, r.l.id, date);
 	say("Date: %s\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\n", date, host);
-	if (r.postmaster)
-		say("To: <%s@%s>\n", to, host);
-	else
-		say("To: <%s>\n", to);
-	say("Subject: %s\nMessage-ID: <%s@%s>\n", subject[r.what], r.l.id, host);
+	say("To: <%s>\nSubject: %s\nMessage-ID: <%s@%s>\n", to, subject[r.what], r.l.id, host);
 	say("Auto-Submitted: auto-replied\nMIME-Version: 1.0\n"
 	    "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"%s\"\n%s\n",
 	    r.boundary, r.utf8 || r.eight ? "Content-Transfer-Encoding: 8bit\n" : "");
@@ -538,10 +535,25 @@ answered(struct letter *l, enum res answer)
 	r.answer = answer;
 }
 
+/* FORWARD=address, as xtext. */
+static void
+forwarded(char *dst, size_t size, const char *address)
+{
+	size_t n = (size_t)snprintf(dst, size, "FORWARD=");
+
+	for (; *address && n < size - 3; address++) {
+		if (text_alnum((unsigned char)*address) || *address == '@' || *address == '.')
+			dst[n++] = *address;
+		else
+			n += (size_t)snprintf(dst + n, size - n, "+%02X", (unsigned char)*address);
+	}
+	dst[n] = '\0';
+}
+
 static void
 envelope(const struct user_set *to, const struct forwards *out, enum where w)
 {
-	char params[64];
+	char params[OUT_LINE - ADDR_TEXT - 8];
 	int i;
 
 	(void)snprintf(params, sizeof(params), "BY=local%s%s", r.utf8 || r.eight ? " BODY=8BITMIME" : "",
@@ -553,8 +565,9 @@ envelope(const struct user_set *to, const struct forwards *out, enum where w)
 		return;
 	}
 	(void)letter_rcpt(&r.l, r.to, strlen(r.to), to);
+	forwarded(params, sizeof(params), r.to);
 	for (i = 0; i < out->n; i++)
-		(void)letter_out(&r.l, out->to[i].p, out->to[i].n, "");
+		(void)letter_out(&r.l, out->to[i].p, out->to[i].n, params);
 }
 
 static void

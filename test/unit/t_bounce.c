@@ -399,6 +399,21 @@ test_postmaster(void)
 	letter_gone();
 }
 
+/* The sender is an alias for outside addresses: as other forwarded mail, so that circles are noticed. */
+static void
+test_away(void)
+{
+	size_t n;
+
+	letter_is("F<away+tag@localhost> BY=local\nT<x@far.example>\n", BYTES(TEXT));
+	CHECK_INT(bounce(REPORT_FAILED, &s, which, 0), 0);
+	GOT("a@one.example");
+	CHECK(!strncmp(report, "F<> BY=local\nT<a@one.example> FORWARD=away+2Btag@localhost\n"
+	    "T<Bob@Two.example> FORWARD=away+2Btag@localhost\n\nReceived: ", 109));
+	CHECK(has("\nTo: <away+tag@localhost>\n"));
+	letter_gone();
+}
+
 /* RET=FULL, up to what fits. */
 static void
 test_full(void)
@@ -818,6 +833,7 @@ main(void)
 	test_delayed();
 	test_sent();
 	test_postmaster();
+	test_away();
 	test_full();
 	test_headers();
 	test_long();
