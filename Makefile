@@ -41,10 +41,14 @@ INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
 	-idirafter /usr/include -idirafter /usr/include/$$($(CC) -dumpmachine)
 COMPILE = @echo "cc $@"; $(CC) $(CFLAGS) -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 \
 	-DCONFIG='"$(CONFIG)"' -ffunction-sections -fdata-sections \
+	-fno-asynchronous-unwind-tables \
 	$(INCLUDE) -c -o $@
-# The distribution's archive in full: musl-gcc has a library path of its own.
-LIBRARY = $$(if [ "$(BEARSSL)" ]; then echo "$(BEARSSL)/build/libbearssl.a"; \
-	else cc -print-file-name=libbearssl.a; fi)
+# The distribution's archive in full: musl-gcc has a library path of its own. A copy, without the
+# tables that unwind the stack (a tenth of it, and nobody does), if there is a tool to do that.
+LIBRARY = if [ "$(BEARSSL)" ]; then lib="$(BEARSSL)/build/libbearssl.a"; \
+	else lib=$$(cc -print-file-name=libbearssl.a); fi; \
+	"$$($(CC) -print-prog-name=objcopy)" -R .eh_frame -R .rela.eh_frame "$$lib" \
+	$(OUT)/bearssl.a 2>/dev/null && lib=$(OUT)/bearssl.a
 
 all: $(BIN)
 
@@ -54,7 +58,8 @@ $(BIN): $(OBJ)
 	case "$(CC) $(LDFLAGS)" in "musl-gcc -static "*) if [ -f $$d/rcrt1.o ]; then \
 		pie="-nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$d/rcrt1.o $$d/crti.o"; \
 		end=$$d/crtn.o; fi ;; esac; \
-	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections $$pie -o $@ $(OBJ) $(LIBRARY) $$end
+	$(LIBRARY); \
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections $$pie -o $@ $(OBJ) "$$lib" $$end
 
 $(OBJ): $(HDR) $(OUT)/.made Makefile
 $(OUT)/.made:
