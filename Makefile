@@ -21,7 +21,7 @@ CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prot
 	-Wmissing-prototypes -Wvla -Os -g -fPIE -fstack-protector-strong
 
 OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/envelope.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o $(OUT)/box.o \
-	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o $(OUT)/relay.o \
+	$(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o $(OUT)/relay.o $(OUT)/outcome.o \
 	$(OUT)/route.o $(OUT)/client.o $(OUT)/send.o $(OUT)/bounce.o $(OUT)/forward.o $(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o $(OUT)/trust.o \
 	$(OUT)/sign.o $(OUT)/admin.o $(OUT)/view.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/alist.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o $(OUT)/dnsmsg.o \
 	$(OUT)/dot.o $(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o \
@@ -79,6 +79,7 @@ $(OUT)/queue.o: queue.c; $(COMPILE) queue.c
 $(OUT)/recover.o: recover.c; $(COMPILE) recover.c
 $(OUT)/out.o: out.c; $(COMPILE) out.c
 $(OUT)/relay.o: relay.c; $(COMPILE) relay.c
+$(OUT)/outcome.o: outcome.c; $(COMPILE) outcome.c
 $(OUT)/route.o: route.c; $(COMPILE) route.c
 $(OUT)/client.o: client.c; $(COMPILE) client.c
 $(OUT)/send.o: send.c; $(COMPILE) send.c

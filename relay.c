@@ -6,10 +6,7 @@
  * about attempts. A walk over the directory takes up the letters that have become due since the walk
  * before; new ones are taken up at once. For each destination (a domain, or a row of routes[] with a
  * host) of a letter there is a job; sessions with a destination's host take its jobs one after the other.
- *
- *	recipient sent				D
- *	refused for good			a report is queued, then D
- *	refused for now, no connection ...	T; after delay_warning a report (W), after lifetime as refused
+ * What becomes of them is in outcome.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,8 +24,7 @@ enum {
 	WALK = 64,		/* names in a slice of the walk */
 	GIVE_UPS = 16,		/* jobs without a host in a slice */
 	LOSSES = 3,		/* sessions that broke off, one after the other, before the host rests */
-	AGAIN_MS = 100,		/* when something that is full may have room */
-	REMEMBERED = 1024	/* recipients whose last words are kept */
+	AGAIN_MS = 100		/* when something that is full may have room */
 };
 
 struct job {
@@ -72,12 +68,6 @@ static int by_domain[HASH];
 static struct session sessions[CLIENTS];
 static struct sending given_up;
 static struct {
-	char id[ID_TEXT];
-	off_t at;
-	char words[160];
-} remembered[REMEMBERED];
-
-static struct {
 	struct fs_dir dir;
 	int on;
 	int64_t from, to;	/* real time: due after the one, not after the other */
@@ -91,33 +81,18 @@ static int poked;		/* a destination wants to be looked at */
 static int64_t poke_at;
 static int next_dest;
 
-const size_t relay_memory = sizeof(jobs) + sizeof(dests) + sizeof(sessions) + sizeof(remembered);
+const size_t relay_memory = sizeof(jobs) + sizeof(dests) + sizeof(sessions) +
+    sizeof(given_up);
 
 /* ---- times ---- */
-
-/* Its first attempt after t. */
-static int64_t
-due_after(const char *id, int64_t t)
-{
-	int64_t b = mail_birth(id), step = retry_step / 1000, end = b + lifetime / 1000, due = b;
-	int n;
-
-	if (b > t + 3600)
-		return t + 3600;	/* a clock was wrong */
-	if (t >= end)
-		return t + 60;		/* its end has not been reported yet */
-	for (n = 0; due <= t; n++)
-		due = b + step * n * n;
-	return due < end ? due : end;
-}
 
 int64_t
 relay_due(const char *id)
 {
-	return relay_busy(id) ? 0 : due_after(id, loop_wall);
+	return relay_busy(id) ? 0 : outcome_due(id, loop_wall);
 }
 
-/* ---- last words ---- */
+/* ---- destinations ---- */
 
 static unsigned
 hash(const char *s, unsigned h)
@@ -126,27 +101,6 @@ hash(const char *s, unsigned h)
 		h = (h ^ (unsigned char)*s) * 16777619;
 	return h;
 }
-
-static void
-remember(const char *id, const struct target *t)
-{
-	unsigned i = hash(id, (unsigned)t->at) % REMEMBERED;
-
-	memcpy(remembered[i].id, id, ID_TEXT);
-	remembered[i].at = t->at;
-	(void)text_escape(remembered[i].words, sizeof(remembered[i].words), t->words,
-	    strlen(t->words));
-}
-
-const char *
-relay_words(const char *id, off_t at)
-{
-	unsigned i = hash(id, (unsigned)at) % REMEMBERED;
-
-	return !strcmp(remembered[i].id, id) && remembered[i].at == at ? remembered[i].words : NULL;
-}
-
-/* ---- destinations ---- */
 
 static void
 poke(void)
@@ -378,103 +332,21 @@ relay_new(const char *id)
 	walk.next = loop_wall;
 }
 
-/* ---- the outcome ---- */
-
-static const char *
-who(char dst[ADDR_TEXT * 4 + 1], const struct sending *s, off_t at)
-{
-	struct out_line l;
-
-	if (out_line(s->fd, at, &l) <= 0)
-		return "?";
-	return text_escape(dst, ADDR_TEXT * 4 + 1, l.mailbox, strlen(l.mailbox));
-}
-
-static void
-say(const struct sending *s, const struct target *t, const char *verb, const char *where)
-{
-	char to[ADDR_TEXT * 4 + 1], words[2 * WORDS], next[DATE_TEXT];
-
-	log_event(s->id, "%s to=\"%s\" host=%s status=%s reply=\"%s\"%s%s", verb, who(to, s, t->at),
-	    where, t->status, text_escape(words, sizeof(words), t->words, strlen(t->words)),
-	    t->outcome == O_LATER ? " next=" : "",
-	    t->outcome == O_LATER ? text_utc(next, due_after(s->id, loop_wall)) : "");
-}
-
-/* Those that come back: first the report, then the mark. */
-static void
-fail_marked(struct sending *s, const unsigned char *which, const char *where)
-{
-	int i;
-
-	if (!memchr(which, 1, (size_t)s->n) || bounce(REPORT_FAILED, s, which, 0) < 0)
-		return;
-	for (i = 0; i < s->n; i++) {
-		if (!which[i])
-			continue;
-		say(s, &s->to[i], "failed", where);
-		(void)out_mark(s->id, s->fd, s->to[i].at, 'D');		/* else it comes again */
-	}
-}
-
-static void
-delay_marked(struct sending *s, const unsigned char *which, int64_t age)
-{
-	struct out_line l;
-
-	if (age < delay_warning || !memchr(which, 1, (size_t)s->n) || out_line(s->fd, 0, &l) <= 0 ||
-	    l.state == 'W')
-		return;
-	if (bounce(REPORT_DELAYED, s, which, mail_birth(s->id) + lifetime / 1000) == 0)
-		(void)out_mark(s->id, s->fd, 0, 'W');			/* else it is told again */
-}
-
 /* Something of the letter is left: the walk must come by when it is due. */
 static void
 wait_for(const char *id)
 {
-	int64_t due = due_after(id, loop_wall);
+	int64_t due = outcome_due(id, loop_wall);
 
 	if (due < walk.next)
 		walk.next = due;
 }
 
-/* All recipients of a sending have an outcome: write down what came of it, tell who must know. */
 static void
 conclude(struct sending *s, const char *where)
 {
-	unsigned char failed[RECIPIENTS] = { 0 }, later[RECIPIENTS] = { 0 }, sent[RECIPIENTS] = { 0 };
-	int64_t age = (loop_wall - mail_birth(s->id)) * 1000;
-	struct target *t;
-	int i;
-
-	for (i = 0; i < s->n; i++) {
-		t = &s->to[i];
-		if (t->outcome == O_NONE)
-			t->outcome = O_LATER;
-		if (t->outcome == O_SENT) {
-			say(s, t, "sent", where);
-			(void)out_mark(s->id, s->fd, t->at, 'D');	/* else it goes again */
-			sent[i] = !t->dsn;
-			continue;
-		}
-		if (t->outcome == O_LATER) {
-			remember(s->id, t);
-			say(s, t, "deferred", where);
-		}
-		failed[i] = t->outcome == O_FAILED || age >= lifetime;
-		later[i] = !failed[i];
-	}
-	if (memchr(sent, 1, (size_t)s->n))
-		(void)bounce(REPORT_SENT, s, sent, 0);		/* only who has asked for it */
-	fail_marked(s, failed, where);
-	delay_marked(s, later, age);
-	if (out_finish(s->id, s->fd) == 1)
-		log_event(s->id, "done");
-	else
+	if (!outcome_conclude(s, where))
 		wait_for(s->id);
-	(void)close(s->fd);	/* synced by and by */
-	s->fd = -1;
 }
 
 /* ---- sendings ---- */
@@ -813,9 +685,9 @@ walk_on(void)
 		}
 		if (!is_id(id))
 			continue;
-		if (due_after(id, walk.from) <= walk.to && !relay_busy(id))
+		if (outcome_due(id, walk.from) <= walk.to && !relay_busy(id))
 			take_up(id, walk.only);
-		due = due_after(id, walk.to);
+		due = outcome_due(id, walk.to);
 		if (due < walk.next)
 			walk.next = due;
 	}
@@ -919,57 +791,11 @@ relay_flush(const char *what)
 	return 0;
 }
 
-/* The next recipients of a letter that are left, from *at, wherever they go: 1, or 0. */
-static int
-collect_left(struct sending *s, off_t *at)
-{
-	struct out_line l;
-	long n;
-
-	s->n = 0;
-	while (s->n < RECIPIENTS && (n = out_line(s->fd, *at, &l)) > 0) {
-		if (l.state == 'T' && out_remote(&l)) {
-			memset(&s->to[s->n], 0, sizeof(s->to[0]));
-			s->to[s->n].at = *at;
-			s->to[s->n].outcome = O_FAILED;
-			(void)text_copy(s->to[s->n].status, STATUS_TEXT, "5.0.0", 5);
-			(void)text_copy(s->to[s->n].words, WORDS, "given up by the postmaster", 26);
-			s->n++;
-		}
-		*at += n;
-	}
-	return s->n > 0;
-}
-
 int
 relay_drop(const char *id, int tell)
 {
-	struct sending *s = &given_up;
-	unsigned char all[RECIPIENTS];
-	off_t at = 0;
-	int i, r = 0;
-
-	if (relay_busy(id)) {
-		errno = EBUSY;
-		return -1;
-	}
-	(void)text_copy(s->id, sizeof(s->id), id, strlen(id));
-	s->fd = out_open(id, 0, &s->text, &s->end);
-	if (s->fd < 0 && errno == ENOENT)
-		s->fd = out_open(id, 1, &s->text, &s->end);
-	if (s->fd < 0)
-		return -1;
-	memset(all, 1, sizeof(all));
-	while (r == 0 && collect_left(s, &at)) {
-		if (tell)
-			r = bounce(REPORT_FAILED, s, all, 0);
-		for (i = 0; i < s->n && r == 0; i++) {
-			say(s, &s->to[i], "dropped", "-");
-			r = out_mark(s->id, s->fd, s->to[i].at, 'D');
-		}
-	}
-	if (r == 0 && out_finish(id, s->fd) < 0)
-		r = -1;
-	(void)close(s->fd);	/* synced by and by */
-	return r;
+	if (!relay_busy(id))
+		return outcome_drop(&given_up, id, tell);
+	errno = EBUSY;
+	return -1;
 }

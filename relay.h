@@ -186,6 +186,23 @@ enum report { REPORT_FAILED, REPORT_DELAYED, REPORT_SENT };
  */
 int bounce(enum report what, const struct sending *s, const unsigned char *which, int64_t until);
 
+/* ---- outcome.c: what becomes of a sending ---- */
+
+/* The first attempt to send a letter after t, real time; its end counts as one. */
+int64_t outcome_due(const char *id, int64_t t);
+
+/* All recipients of a sending have an outcome: mark them, tell who must know, close its file. where: the
+ * host. 1: nothing of the letter is left, it is gone; 0: something is. */
+int outcome_conclude(struct sending *s, const char *where);
+
+/* The last words about a recipient; NULL: none are remembered (they are not kept over a restart). */
+const char *outcome_words(const char *id, off_t at);
+
+/* As relay_drop(), of a letter that is not busy; s: memory for the work. */
+int outcome_drop(struct sending *s, const char *id, int tell);
+
+extern const size_t outcome_memory;
+
 /* ---- relay.c ---- */
 
 /* A letter has come into spool/out: its recipients are looked at at once. */
@@ -197,9 +214,6 @@ int relay_tick(int wait);
 
 /* When the next attempt is due, real time; 0: now, it is being worked on. */
 int64_t relay_due(const char *id);
-
-/* The last words about a recipient; NULL: none are remembered (they are not kept over a restart). */
-const char *relay_words(const char *id, off_t at);
 
 /* Try now: a letter (also one on hold), a recipient domain, or everything (NULL). Returns how many
  * letters; -1 with errno: there is no such letter. */

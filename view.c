@@ -38,7 +38,7 @@ age_text(char dst[16], int64_t s)
 	else if (s < 86400)
 		(void)snprintf(dst, 16, "%dh%02dm", (int)(s / 3600), (int)(s / 60 % 60));
 	else
-		(void)snprintf(dst, 16, "%dd%02dh", (int)(s / 86400 % 100000), (int)(s / 3600 % 24));
+		(void)snprintf(dst, 16, "%dd%02dh", (int)(s / 86400), (int)(s / 3600 % 24));
 }
 
 static char *
@@ -74,8 +74,8 @@ letter_line(const struct view *v, const struct out_line *l, char *dst)
 			text_utc(next, due);
 	}
 	age_text(age, loop_wall - mail_birth(v->id));
-	return (size_t)snprintf(dst, VIEW_PIECE, "%s %-8s %7s %9lld %-20s <%s>%s\n", v->id, state, age,
-	    (long long)(v->end - v->text), next, mailbox_text(from, l->mailbox),
+	return (size_t)snprintf(dst, VIEW_PIECE, "%s %-8s %7s %9lld %-20s <%s>%s\n", v->id, state,
+	    age, (long long)(v->end - v->text), next, mailbox_text(from, l->mailbox),
 	    params_text(params, l->params));
 }
 
@@ -83,9 +83,11 @@ static size_t
 rcpt_line(const struct view *v, const struct out_line *l, char *dst)
 {
 	char to[SHOWN], params[SHOWN], last[2 * WORDS];
-	const char *words = l->state == 'T' && v->room != LOCAL_ONLY ? relay_words(v->id, v->at) : NULL;
+	const char *words = NULL;
 
 	last[0] = '\0';
+	if (l->state == 'T' && v->room != LOCAL_ONLY)
+		words = outcome_words(v->id, v->at);
 	if (words)
 		text_escape(last, sizeof(last), words, strlen(words));
 	return (size_t)snprintf(dst, VIEW_PIECE, "\t%-7s <%s>%s%s%s%s\n",

@@ -1,4 +1,4 @@
-/* with: relay.c out.c store.c queue.c recover.c box.c user.c lib/addr.c lib/fs.c lib/ip.c lib/journal.c lib/loop.c lib/mbox.c lib/text.c */
+/* with: relay.c outcome.c out.c store.c queue.c recover.c box.c user.c lib/addr.c lib/fs.c lib/ip.c lib/journal.c lib/loop.c lib/mbox.c lib/text.c */
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*
@@ -255,7 +255,7 @@ test_outcomes(void)
 	CHECK_INT(talk("sfl"), 3);
 	CHECK_STR(states(), "DDT");
 	CHECK_STR(reports, "sent a@x.example ;failed b@x.example 5.1.1;");
-	CHECK(relay_words(id, 0) == NULL);
+	CHECK(outcome_words(id, 0) == NULL);
 	at(401);
 	run();
 	CHECK_INT(talk("s"), 1);
@@ -334,7 +334,7 @@ test_hosts(void)
 	CHECK_INT(ntalks, 0);
 	CHECK_STR(states(), "T");
 	CHECK(!relay_busy(id));
-	CHECK_STR(relay_words(id, 25), "connection refused");
+	CHECK_STR(outcome_words(id, 25), "connection refused");
 	CHECK(was_logged("deferred to=\"a@two.example\" host=- status=4.4.1"));
 	post_out(one, 1);			/* another letter does not even try */
 	run();
