@@ -1,9 +1,9 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Reports to senders: multipart/report (RFC 6522) of a text for people, message/delivery-status (RFC 3464;
- * RFC 6533 when addresses are UTF-8) for programs, and what they sent: its header, or all of it if
- * they asked for that (RET=FULL). A report is a letter of ours with the null sender, so that nothing
- * ever reports on it. What others wrote goes through clean() before it is in a line of ours.
+ * Reports to senders: multipart/report (RFC 6522) of a text for people, message/delivery-status for
+ * programs (RFC 3464; RFC 6533 when addresses are UTF-8), and what they sent: its header, or all of
+ * it if they asked for that (RET=FULL). A report is a letter of ours with the null sender, so that
+ * nothing ever reports on it. What others wrote goes through clean() before it is in our lines.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ static struct {
 	char to[ADDR_TEXT + 1];		/* who is told */
 	int postmaster;			/* not the sender */
 	int utf8;			/* of addresses: then the report needs SMTPUTF8 */
-	int full, eight;		/* the excerpt: it is the whole letter; it has 8-bit octets */
+	int full, eight;		/* the excerpt is the whole letter; has 8-bit octets */
 	size_t nexcerpt;
 	int ended;			/* its header has been seen to its end */
 	char boundary[48];
@@ -67,7 +67,7 @@ hex(char ch)
 	return p ? (int)(p - digits) : -1;
 }
 
-/* What is not printable becomes a question mark, and so does UTF-8 where there is none, or not allowed. */
+/* What is not printable becomes a question mark, and so does what is no UTF-8, or may not be. */
 static void
 tame(char *p, size_t n)
 {
@@ -151,7 +151,7 @@ wanted(const struct target *t)
 	return p ? listed(p, n, words[r.what]) : r.what != REPORT_SENT;
 }
 
-/* The next target the report is about, from *i, with its line in r.rcpt: 1; 0: no more; -1: trouble. */
+/* The next target the report is about, from *i, its line in r.rcpt: 1; 0: no more; -1: trouble. */
 static int
 next_target(int *i, const struct target **t)
 {
@@ -193,7 +193,7 @@ asked(const char *key, const char *value)
 	return p && (!value || text_is(p, n, value));
 }
 
-/* Where does the report go? Taken apart without asking if it is an address: that was done at MAIL. */
+/* Where does the report go? That it is an address was seen to at MAIL. */
 static enum where
 find(struct user_set *to, struct forwards *out, const char *mailbox)
 {
@@ -341,7 +341,8 @@ explain(void)
 	(void)text_date(came, mail_birth(r.s->id));
 	say("This is the mail server %s.\n\n", host);
 	if (r.postmaster)
-		say("A message from\n  <%s>\nof %s could not be delivered,\nand its sender cannot be told.",
+		say("A message from\n  <%s>\nof %s could not be delivered,\n"
+		    "and its sender cannot be told.",
 		    clean(from, sizeof(from), r.from.mailbox, strlen(r.from.mailbox), 0), came);
 	else if (r.what == REPORT_FAILED)
 		say("Your message of %s could not be delivered.", came);
@@ -474,7 +475,8 @@ put_diagnostic(const struct target *t)
 	const char *type = is_reply(t) ? "smtp" : "X-Maild";
 
 	if (remote())
-		say("Remote-MTA: dns; %s\n", clean(words, sizeof(words), remote(), strlen(remote()), 0));
+		say("Remote-MTA: dns; %s\n", clean(words, sizeof(words), remote(),
+		    strlen(remote()), 0));
 	(void)clean(words, sizeof(words), t->words, strnlen(t->words, WORDS), 0);
 	if (!words[strspn(words, " ")])
 		return;
@@ -512,7 +514,8 @@ put_status(void)
 	int any, i = 0;
 	size_t n;
 
-	say("\n--%s\nContent-Type: message/%sdelivery-status\n%s\n", r.boundary, r.utf8 ? "global-" : "",
+	say("\n--%s\nContent-Type: message/%sdelivery-status\n%s\n", r.boundary,
+	    r.utf8 ? "global-" : "",
 	    r.utf8 ? "Content-Transfer-Encoding: 8bit\n" : "");
 	p = out_param(&r.from, "ENVID", &n);
 	if (p && n)
@@ -556,8 +559,8 @@ envelope(const struct user_set *to, const struct forwards *out, enum where w)
 	char params[OUT_LINE - ADDR_TEXT - 8];
 	int i;
 
-	(void)snprintf(params, sizeof(params), "BY=local%s%s", r.utf8 || r.eight ? " BODY=8BITMIME" : "",
-	    r.utf8 ? " SMTPUTF8" : "");
+	(void)snprintf(params, sizeof(params), "BY=local%s%s",
+	    r.utf8 || r.eight ? " BODY=8BITMIME" : "", r.utf8 ? " SMTPUTF8" : "");
 	/* trouble is kept in the letter */
 	(void)letter_begin(&r.l, SESSIONS, "", 0, params);
 	if (w == W_REMOTE) {

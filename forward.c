@@ -1,8 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Forwarding: mail that an alias leads to outside addresses leaves with a sender of ours (lib/srs.h), so
- * that the next server does not take it for forged, and a bounce to it finds its way back. The
- * secret is the file srs.secret of the store; whoever loses it loses bounces under way, no more.
+ * Forwarding: mail that an alias leads to outside addresses leaves with a sender of ours
+ * (lib/srs.h), so that the next server does not take it for forged, and a bounce to it finds its
+ * way back. The secret is the file srs.secret of the store; whoever loses it loses bounces under way.
  */
 #include <errno.h>
 #include <string.h>

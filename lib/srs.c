@@ -3,12 +3,12 @@
  * Sender rewriting for forwarded mail, as Meng Weng Wong and Shevek describe it:
  *
  *	SRS0=HASH=TT=domain=local	by the first forwarder, for local@domain
- *	SRS1=HASH=host=REST		by each further one; REST is what the first one, `host`, wrote
- *					behind "SRS0", from the separator on
+ *	SRS1=HASH=host=REST		by each further one; REST is what the first one, `host`,
+ *					wrote behind "SRS0", from the separator on
  *
- * TT is the day modulo 1024. HASH covers all behind it. Both are base32 (RFC 4648), and everything is
- * hashed in lower case: local parts change their case on the way. Others may separate by "+" or "-"
- * behind SRS0 and SRS1. A bounce to an SRS1 address goes to the first forwarder straight away.
+ * TT is the day modulo 1024. HASH covers all behind it. Both are base32 (RFC 4648), and everything
+ * is hashed in lower case: local parts change their case on the way. Others may separate by "+" or
+ * "-" behind SRS0 and SRS1. A bounce to an SRS1 address goes to the first forwarder straight away.
  */
 #include <stdio.h>
 #include <string.h>
@@ -96,7 +96,7 @@ srs_is(const char *local, size_t n)
 	return is_tag(local, n, "SRS0") || is_tag(local, n, "SRS1");
 }
 
-/* Cut off what stands before the next '=' of *rest: 0, or -1 if there is none or nothing before it. */
+/* Cut off what stands before the next '=' of *rest: 0, or -1 if there is none, or nothing. */
 static int
 cut(struct part *before, struct part *rest)
 {
@@ -132,7 +132,8 @@ take_srs1(struct part *said, struct part *first, struct part *rest, const struct
 {
 	rest->p = local->p + TAG + 1;
 	rest->n = local->n - TAG - 1;
-	if (cut(said, rest) < 0 || cut(first, rest) < 0 || rest->n < 2 || !memchr("=+-", *rest->p, 3))
+	if (cut(said, rest) < 0 || cut(first, rest) < 0 || rest->n < 2 ||
+	    !memchr("=+-", *rest->p, 3))
 		return -1;
 	return plain(first, 1) ? 0 : -1;
 }
@@ -170,7 +171,8 @@ srs_forward(const struct srs *s, char dst[ADDR_TEXT + 1], const char *sender, in
 	local.n = (size_t)(at - sender);
 	domain.p = at + 1;
 	domain.n = strlen(at + 1);
-	if (!plain(&local, 0) || !plain(&domain, 1) || local.n > ADDR_LOCAL || domain.n > ADDR_DOMAIN)
+	if (!plain(&local, 0) || !plain(&domain, 1) || local.n > ADDR_LOCAL ||
+	    domain.n > ADDR_DOMAIN)
 		return -1;
 	if (is_tag(local.p, local.n, "SRS1") && take_srs1(&said, &first, &rest, &local) == 0)
 		domain = first;
@@ -179,7 +181,8 @@ srs_forward(const struct srs *s, char dst[ADDR_TEXT + 1], const char *sender, in
 	else
 		rest = (struct part){ NULL, 0 };
 	if (rest.p)
-		n = snprintf(text, sizeof(text), "%.*s=%.*s", (int)domain.n, domain.p, (int)rest.n, rest.p);
+		n = snprintf(text, sizeof(text), "%.*s=%.*s", (int)domain.n, domain.p,
+		    (int)rest.n, rest.p);
 	else
 		n = snprintf(text, sizeof(text), "%c%c=%.*s=%.*s", alphabet[stamp >> 5],
 		    alphabet[stamp & 31], (int)domain.n, domain.p, (int)local.n, local.p);
@@ -207,8 +210,8 @@ join(char dst[ADDR_TEXT + 1], const char *tag, const struct part *local, const s
 {
 	if (strlen(tag) + local->n > ADDR_LOCAL || domain->n > ADDR_DOMAIN)
 		return -1;
-	(void)snprintf(dst, ADDR_TEXT + 1, "%s%.*s@%.*s", tag, (int)local->n, local->p, (int)domain->n,
-	    domain->p);
+	(void)snprintf(dst, ADDR_TEXT + 1, "%s%.*s@%.*s", tag, (int)local->n, local->p,
+	    (int)domain->n, domain->p);
 	return 0;
 }
 

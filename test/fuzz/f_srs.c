@@ -1,8 +1,8 @@
 /* with: lib/srs.c lib/addr.c lib/text.c */
 /* See LICENSE file for copyright and licence details. */
 /*
- * Senders and local parts of any kind. What is rewritten comes back as it was (an SRS form of others
- * as that of its first forwarder) and is an address; whatever comes back is one of ours in form.
+ * Senders and local parts of any kind. What is rewritten comes back as it was (an SRS form of
+ * others as that of its first forwarder) and is an address; what comes back is one of ours in form.
  */
 #include "fuzz.h"
 #include "lib/srs.h"

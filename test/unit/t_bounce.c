@@ -2,9 +2,9 @@
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*
- * Reports over a real store: who gets one about what, its bytes, its lines whatever others had written,
- * a disk that fails. And the senders of forwarded mail. With BOUNCES=DIR in the environment each
- * report is also left there as a file, for test/interop/bounce.py.
+ * Reports over a real store: who gets one about what, its bytes, its lines whatever others had
+ * written, a disk that fails. And the senders of forwarded mail. With BOUNCES=DIR in the
+ * environment each report is also left there as a file, for test/interop/bounce.py.
  */
 #include "lib/text.h"
 #include "relay.h"
@@ -110,6 +110,8 @@ arrived(size_t *n)
 	return alice ? "alice" : bob ? "bob" : "";
 }
 
+#define EIGHT "\nContent-Transfer-Encoding: 8bit\n"
+
 #define GOT(want) do { \
 	const char *who_ = arrived(&n); \
 	CHECK_STR(who_, want); \
@@ -131,7 +133,8 @@ check_lines(const char *p, size_t n)
 			CHECK_MSG(0, "a line of %d octets", (int)(lf - p));
 		for (i = 0; p + i < lf; i++)
 			if (!p[i] || p[i] == '\r' || (!eight && (unsigned char)p[i] > 126))
-				CHECK_MSG(0, "octet %d at %d: %.60s", (unsigned char)p[i], (int)i, p);
+				CHECK_MSG(0, "octet %d at %d: %.60s", (unsigned char)p[i], (int)i,
+				    p);
 	}
 }
 
@@ -140,6 +143,7 @@ check_lines(const char *p, size_t n)
 #define FAIL REPORT_FAILED
 #define WAIT REPORT_DELAYED
 #define SENT REPORT_SENT
+#define BOB "<bob@localhost> BY=bob"
 
 static void
 test_who(void)
@@ -150,9 +154,9 @@ test_who(void)
 		enum dsn dsn;
 		const char *want;
 	} t[] = {
-		{ FAIL, "<bob@localhost> BY=bob", "<x@far.example>", 0, "bob" },
-		{ WAIT, "<bob@localhost> BY=bob", "<x@far.example>", 0, "bob" },
-		{ SENT, "<bob@localhost> BY=bob", "<x@far.example>", 0, "" },
+		{ FAIL, BOB, "<x@far.example>", 0, "bob" },
+		{ WAIT, BOB, "<x@far.example>", 0, "bob" },
+		{ SENT, BOB, "<x@far.example>", 0, "" },
 		/* the null sender */
 		{ FAIL, "<> BY=bob", "<x@far.example> NOTIFY=FAILURE", 0, "" },
 		{ WAIT, "<> BY=bob", "<x@far.example> NOTIFY=DELAY", 0, "" },
@@ -167,21 +171,21 @@ test_who(void)
 		{ FAIL, "<a@out.example>", "<x@far.example> NOTIFY=NEVER", 0, "" },
 		{ FAIL, "<a@out.example>", "<x@far.example> FORWARD=team@localhost", 0, "alice" },
 		/* NOTIFY */
-		{ FAIL, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=NEVER", 0, "" },
-		{ WAIT, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=NEVER", 0, "" },
-		{ SENT, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=NEVER", 0, "" },
-		{ FAIL, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=DELAY,SUCCESS", 0, "" },
-		{ WAIT, "<bob@localhost> BY=bob", "<x@far.example> notify=delay,success", 0, "bob" },
-		{ SENT, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=DELAY,SUCCESS", 0, "bob" },
-		{ FAIL, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=SUCCESS,FAILURE,DELAY", 0, "bob" },
-		{ WAIT, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=SUCCESS,FAILURE", 0, "" },
-		{ FAIL, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=", 0, "" },
-		{ FAIL, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=XFAILURE,FAILUREX", 0, "" },
+		{ FAIL, BOB, "<x@far.example> NOTIFY=NEVER", 0, "" },
+		{ WAIT, BOB, "<x@far.example> NOTIFY=NEVER", 0, "" },
+		{ SENT, BOB, "<x@far.example> NOTIFY=NEVER", 0, "" },
+		{ FAIL, BOB, "<x@far.example> NOTIFY=DELAY,SUCCESS", 0, "" },
+		{ WAIT, BOB, "<x@far.example> notify=delay,success", 0, "bob" },
+		{ SENT, BOB, "<x@far.example> NOTIFY=DELAY,SUCCESS", 0, "bob" },
+		{ FAIL, BOB, "<x@far.example> NOTIFY=SUCCESS,FAILURE,DELAY", 0, "bob" },
+		{ WAIT, BOB, "<x@far.example> NOTIFY=SUCCESS,FAILURE", 0, "" },
+		{ FAIL, BOB, "<x@far.example> NOTIFY=", 0, "" },
+		{ FAIL, BOB, "<x@far.example> NOTIFY=XFAILURE,FAILUREX", 0, "" },
 		/* a success the next server will tell of, or cannot */
-		{ SENT, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=SUCCESS", DSN_PROMISED, "" },
-		{ SENT, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=SUCCESS", DSN_DELIVERED, "bob" },
-		{ SENT, "<bob@localhost> BY=bob", "<x@far.example> NOTIFY=SUCCESS", DSN_NONE, "bob" },
-		{ FAIL, "<bob@localhost> BY=bob", "<x@far.example>", DSN_PROMISED, "bob" },
+		{ SENT, BOB, "<x@far.example> NOTIFY=SUCCESS", DSN_PROMISED, "" },
+		{ SENT, BOB, "<x@far.example> NOTIFY=SUCCESS", DSN_DELIVERED, "bob" },
+		{ SENT, BOB, "<x@far.example> NOTIFY=SUCCESS", DSN_NONE, "bob" },
+		{ FAIL, BOB, "<x@far.example>", DSN_PROMISED, "bob" },
 		/* who handed it in, and where its sender lives */
 		{ FAIL, "<bob@localhost> BODY=8BITMIME BY=local", "<x@far.example>", 0, "bob" },
 		{ FAIL, "<bob@localhost> BY=[192.0.2.7] ENVID=x", "<x@far.example>", 0, "bob" },
@@ -205,8 +209,8 @@ test_who(void)
 		s.to[0].dsn = t[i].dsn;
 		CHECK_INT(bounce(t[i].what, &s, which, 1795400000), 0);
 		who = arrived(&n);
-		(void)CHECK_MSG(!strcmp(who, t[i].want), "row %d, %d F%s T%s: got %s, want %s", (int)i,
-		    (int)t[i].what, t[i].from, t[i].to, who, t[i].want);
+		(void)CHECK_MSG(!strcmp(who, t[i].want), "row %d, %d F%s T%s: got %s, want %s",
+		    (int)i, (int)t[i].what, t[i].from, t[i].to, who, t[i].want);
 		if (n)
 			check_lines(report, n);
 		letter_gone();
@@ -311,7 +315,8 @@ static void
 test_bytes(void)
 {
 	static const char envelope[] = "F<bob@localhost> ENVID=a+2Bb BY=bob\n"
-	    "T<x@far.example> NOTIFY=FAILURE ORCPT=rfc822;x+2By@list.example FORWARD=team@localhost\n"
+	    "T<x@far.example> NOTIFY=FAILURE ORCPT=rfc822;x+2By@list.example "
+	    "FORWARD=team@localhost\n"
 	    "T<y@dead.example>\nT<z@fine.example>\n";
 	static char want[8192];
 	char id[ID_TEXT], came[ID_TEXT];
@@ -356,7 +361,8 @@ test_delayed(void)
 	CHECK_INT(bounce(REPORT_DELAYED, &s, which, 1795400000), 0);
 	GOT("bob");
 	CHECK(has("\nSubject: Mail is delayed\n"));
-	CHECK(has("\nAction: delayed\nStatus: 4.7.8\nDiagnostic-Code: smtp; 535 5.7.8 wrong password\n"));
+	CHECK(has("\nAction: delayed\nStatus: 4.7.8\n"
+	    "Diagnostic-Code: smtp; 535 5.7.8 wrong password\n"));
 	CHECK(has("\nWill-Retry-Until: Mon, 23 Nov 2026 02:13:20 +0000\n"));
 	CHECK(has("\nIt will be tried until Mon, 23 Nov 2026 02:13:20 +0000.\n"));
 	CHECK(has("\nContent-Type: text/rfc822-headers\n") && !has("The text."));
@@ -378,8 +384,10 @@ test_sent(void)
 	which[3] = 0;
 	CHECK_INT(bounce(REPORT_SENT, &s, which, 0), 0);
 	GOT("bob");
-	CHECK(has("\nFinal-Recipient: rfc822; x@far.example\nAction: delivered\nStatus: 2.0.0\nLast"));
-	CHECK(has("\nFinal-Recipient: rfc822; y@far.example\nAction: relayed\nStatus: 2.6.0\nLast"));
+	CHECK(has("\nFinal-Recipient: rfc822; x@far.example\n"
+	    "Action: delivered\nStatus: 2.0.0\nLast"));
+	CHECK(has("\nFinal-Recipient: rfc822; y@far.example\n"
+	    "Action: relayed\nStatus: 2.6.0\nLast"));
 	CHECK(!has("z@far.example") && !has("q@far.example"));
 	letter_gone();
 }
@@ -399,7 +407,7 @@ test_postmaster(void)
 	letter_gone();
 }
 
-/* The sender is an alias for outside addresses: as other forwarded mail, so that circles are noticed. */
+/* The sender is an alias for outside addresses: marked, so that circles are noticed. */
 static void
 test_away(void)
 {
@@ -434,7 +442,8 @@ test_full(void)
 		letter_is("F<bob@localhost> RET=FULL BY=bob\nT<x@far.example>\n", text, size);
 		CHECK_INT(bounce(REPORT_FAILED, &s, which, 0), 0);
 		GOT("bob");
-		(void)CHECK_MSG(has("message/rfc822") == (size <= 65536), "of %d octets", (int)size);
+		(void)CHECK_MSG(has("message/rfc822") == (size <= 65536), "of %d octets",
+		    (int)size);
 		(void)CHECK_MSG(has("text/rfc822-headers\n\nSubject: x\n\n--=_") == (size > 65536),
 		    "of %d octets", (int)size);
 		check_lines(report, n);
@@ -461,7 +470,8 @@ test_headers(void)
 		{ BYTES("Subject: x"), BYTES("Subject: x\n") },
 		{ BYTES("Subject"), BYTES("") },
 		{ BYTES("Subject: x\nno field\nY: z\n"), BYTES("Subject: x\n") },
-		{ BYTES("A: 1\n folded\n\tmore\nB: 2\n\nC: 3\n"), BYTES("A: 1\n folded\n\tmore\nB: 2\n") },
+		{ BYTES("A: 1\n folded\n\tmore\nB: 2\n\nC: 3\n"),
+		    BYTES("A: 1\n folded\n\tmore\nB: 2\n") },
 		{ BYTES("A: \0\0x\nB: 2\n\n"), BYTES("A: ??x\nB: 2\n") },
 		{ BYTES("From a@b Sun Nov 22 03:03:14 2026\nA: 1\n\n"), BYTES("") },
 		{ BYTES("A: \n\n\n"), BYTES("A: \n") },
@@ -560,8 +570,10 @@ test_octets(void)
 			CHECK_INT(count(report, n, "\nAction: "), 1);
 			letter_gone();
 			/* as xtext: line ends, escapes, halves of them */
-			(void)snprintf(envelope, sizeof(envelope), "F<bob@localhost> BY=bob ENVID=+%02X+0A+0D+00+"
-			    "\nT<x@far.example> ORCPT=rfc822;a+%02X+0AX-Bad:+20y+0d+G1+1 FORWARD=+%02X+0A\n", ch,
+			(void)snprintf(envelope, sizeof(envelope),
+			    "F<bob@localhost> BY=bob ENVID=+%02X+0A+0D+00+"
+			    "\nT<x@far.example> ORCPT=rfc822;a+%02X+0AX-Bad:+20y+0d+G1+1 "
+			    "FORWARD=+%02X+0A\n", ch,
 			    ch, ch);
 			letter_is(envelope, BYTES("Subject: x\n\n"));
 			what = ch % 2 ? REPORT_FAILED : REPORT_DELAYED;
@@ -579,7 +591,8 @@ static void
 test_addresses(void)
 {
 	static const char *const t[] = {
-		"\"a b\"@far.example", "\"a\\\"b>\"@far.example", "\"\\\\\"@far.example", "\"> <\"@far.example",
+		"\"a b\"@far.example", "\"a\\\"b>\"@far.example", "\"\\\\\"@far.example",
+		    "\"> <\"@far.example",
 		"a@[IPv6:2001:db8::1]", "!#$%&'*+-/=?^_`{|}~@far.example", "\"a;b,c\"@far.example",
 		"\"=?utf-8?q?x?=\"@far.example",
 	};
@@ -587,7 +600,8 @@ test_addresses(void)
 	size_t i, n;
 
 	for (i = 0; i < LEN(t); i++) {
-		(void)snprintf(envelope, sizeof(envelope), "F<bob@localhost> BY=bob\nT<%s> NOTIFY=FAILURE\n",
+		(void)snprintf(envelope, sizeof(envelope),
+		    "F<bob@localhost> BY=bob\nT<%s> NOTIFY=FAILURE\n",
 		    t[i]);
 		letter_is(envelope, BYTES(TEXT));
 		CHECK_INT(bounce(REPORT_FAILED, &s, which, 0), 0);
@@ -596,7 +610,8 @@ test_addresses(void)
 		(void)CHECK_MSG(has(want), "%s", t[i]);
 		letter_gone();
 		/* and as the sender */
-		(void)snprintf(envelope, sizeof(envelope), "F<%s> BY=bob\nT<x@far.example>\n", t[i]);
+		(void)snprintf(envelope, sizeof(envelope), "F<%s> BY=bob\nT<x@far.example>\n",
+		    t[i]);
 		letter_is(envelope, BYTES(TEXT));
 		CHECK_INT(bounce(REPORT_FAILED, &s, which, 0), 0);
 		(void)arrived(&n);
@@ -620,7 +635,8 @@ test_many(void)
 
 	k = (size_t)snprintf(envelope, sizeof(envelope), "F<bob@localhost> BY=bob RET=FULL\n");
 	for (i = 0; i < RECIPIENTS; i++)
-		k += (size_t)snprintf(envelope + k, sizeof(envelope) - k, "T<%0250d@far.example> NOTIFY=FAILURE "
+		k += (size_t)snprintf(envelope + k, sizeof(envelope) - k,
+		    "T<%0250d@far.example> NOTIFY=FAILURE "
 		    "ORCPT=rfc822;%0500d FORWARD=%0100d\n", i, i, i);
 	letter_is(envelope, BYTES(TEXT));
 	for (i = 0; i < RECIPIENTS; i++) {
@@ -645,11 +661,11 @@ test_utf8(void)
 	    "ORCPT=utf-8;j\\x{F6}@d\xc3\xb6.example\nT<ascii@far.example>\n", BYTES(text));
 	CHECK_INT(bounce(REPORT_FAILED, &s, which, 0), 0);
 	GOT("bob");
-	CHECK(has("\nContent-Type: message/global-delivery-status\nContent-Transfer-Encoding: 8bit\n\n"));
+	CHECK(has("\nContent-Type: message/global-delivery-status" EIGHT "\n"));
 	CHECK(has("\nOriginal-Recipient: utf-8;j\\x{F6}@d\xc3\xb6.example\n"
 	    "Final-Recipient: utf-8; j\xc3\xb6@d\xc3\xb6.example\n"));
 	CHECK(has("\nFinal-Recipient: rfc822; ascii@far.example\n"));
-	CHECK(has("\nContent-Type: message/global-headers\nContent-Transfer-Encoding: 8bit\n\nSubject: gr"));
+	CHECK(has("\nContent-Type: message/global-headers" EIGHT "\nSubject: gr"));
 	CHECK(has("\n  <j\xc3\xb6@d\xc3\xb6.example>\n"));
 	letter_gone();
 
@@ -659,7 +675,7 @@ test_utf8(void)
 	GOT("j\xc3\xb6@d\xc3\xb6.example");
 	CHECK(!strncmp(report, "F<> BY=local BODY=8BITMIME SMTPUTF8\n", 36));
 	CHECK(has("\nTo: <j\xc3\xb6@d\xc3\xb6.example>\n"));
-	CHECK(has("\nContent-Type: message/global\nContent-Transfer-Encoding: 8bit\n\nSubject: gr"));
+	CHECK(has("\nContent-Type: message/global" EIGHT "\nSubject: gr"));
 	letter_gone();
 
 	/* only the text is UTF-8: a server without SMTPUTF8 will do for the report */
@@ -668,19 +684,19 @@ test_utf8(void)
 	GOT("j@out.example");
 	CHECK(!strncmp(report, "F<> BY=local BODY=8BITMIME\n", 27));
 	CHECK(has("\nContent-Type: message/delivery-status\n\n"));
-	CHECK(has("\nContent-Type: message/global-headers\nContent-Transfer-Encoding: 8bit\n\nSubject: gr"));
+	CHECK(has("\nContent-Type: message/global-headers" EIGHT "\nSubject: gr"));
 	letter_gone();
 
 	letter_is("F<bob@localhost> BY=bob\nT<ascii@far.example>\n", BYTES(text));
 	CHECK_INT(bounce(REPORT_FAILED, &s, which, 0), 0);
 	GOT("bob");
-	CHECK(has("\nContent-Type: text/rfc822-headers\nContent-Transfer-Encoding: 8bit\n\nSubject: gr"));
+	CHECK(has("\nContent-Type: text/rfc822-headers" EIGHT "\nSubject: gr"));
 	letter_gone();
 }
 
 /* ---- a disk that fails ---- */
 
-/* Each call fails in turn, alone or for good: what was said to be queued comes once, else not at all. */
+/* Each call fails in turn, alone or for good: what is said to be queued comes once, else never. */
 static void
 test_faults(void)
 {
@@ -697,7 +713,8 @@ test_faults(void)
 		for (size = 100; size <= sizeof(text); size += sizeof(text) - 100) {
 			stay = k % 2;
 			for (at = 1, hit = 1; hit && at < 60; at++) {
-				letter_is("F<bob@localhost> BY=bob RET=FULL\nT<x@far.example>\n", text, size);
+				letter_is("F<bob@localhost> BY=bob RET=FULL\nT<x@far.example>\n",
+				    text, size);
 				CHECK_INT(store_checkpoint(), 0);
 				fault_set(kinds[k / 2], at, stay, EIO);
 				r = bounce(REPORT_FAILED, &s, which, 0);

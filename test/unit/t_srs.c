@@ -52,7 +52,8 @@ test_forms(void)
 		{ "SRS1=x=y@d", "SRS0=LJV4O=JL=d=SRS1=x=y@fwd.example" },
 		{ "SRS1=h=y=z@d", "SRS0=4KGFI=JL=d=SRS1=h=y=z@fwd.example" },
 		{ "SRS2=a@d", "SRS0=3TH4Q=JL=d=SRS2=a@fwd.example" },
-		{ "j\xc3\xb6@d\xc3\xb6.example", "SRS0=GQRR6=JL=d\xc3\xb6.example=j\xc3\xb6@fwd.example" },
+		{ "j\xc3\xb6@d\xc3\xb6.example",
+		    "SRS0=GQRR6=JL=d\xc3\xb6.example=j\xc3\xb6@fwd.example" },
 	};
 	char dst[ADDR_TEXT + 1];
 	size_t i;
@@ -68,9 +69,11 @@ static void
 test_refused(void)
 {
 	static const char *const t[] = {
-		"", "postmaster", "\"a b\"@example.org", "\"a\"@b", "a@[192.0.2.1]", "@b", "a@", "a b@c",
+		"", "postmaster", "\"a b\"@example.org", "\"a\"@b", "a@[192.0.2.1]", "@b", "a@",
+		    "a b@c",
 		"a@b c", "a\n@b", "a@b\n", "a@b>", "<a@b", "a,b@c", "a@@c", "a\\@c",
-		L64 "@b.example", L10 L10 L10 L10 L10 "a@b", "SRS0=" L10 L10 L10 L10 L10 L10 "@b.example",
+		L64 "@b.example", L10 L10 L10 L10 L10 "a@b",
+		    "SRS0=" L10 L10 L10 L10 L10 L10 "@b.example",
 	};
 	struct srs s = ours;
 	char dst[ADDR_TEXT + 1], name[ADDR_DOMAIN + 2];
@@ -133,7 +136,8 @@ test_back(void)
 		/* the age, over all days a stamp can show */
 		for (day = 0; day < 1024; day++) {
 			CHECK_INT(srs_forward(&ours, there, t[i], DAY + day), 0);
-			if (back(&ours, dst, there, DAY + day + 21) || !back(&ours, dst, there, DAY + day + 22) ||
+			if (back(&ours, dst, there, DAY + day + 21) ||
+			    !back(&ours, dst, there, DAY + day + 22) ||
 			    !back(&ours, dst, there, DAY + day - 1))
 				CHECK_MSG(0, "%s on day %d", t[i], day);
 		}
@@ -157,7 +161,8 @@ test_tampered(void)
 		for (k = 0; k < n; k++) {
 			was = (unsigned char)there[k];
 			for (ch = 0; ch < 256; ch++) {
-				if ((ch | 32) == (was | 32) && (was | 32) >= 'a' && (was | 32) <= 'z')
+				if ((ch | 32) == (was | 32) && (was | 32) >= 'a' &&
+				    (was | 32) <= 'z')
 					continue;
 				if (ch == was || (k == 4 && strchr("=+-", ch)))
 					continue;
