@@ -2,7 +2,7 @@
 /*
  * Forwarding: mail that an alias leads to outside addresses leaves with a sender of ours
  * (lib/srs.h), so that the next server does not take it for forged, and a bounce to it finds its
- * way back. The secret is the file srs.secret of the store; whoever loses it loses bounces under way.
+ * way back. The secret is the file srs.secret of the store: without it bounces under way are lost.
  */
 #include <errno.h>
 #include <string.h>

@@ -193,7 +193,7 @@ test_who(void)
 		{ FAIL, "<j@out.example> BY=bob", "<x@far.example>", 0, "j@out.example" },
 		{ WAIT, "<j@out.example> BY=bob", "<x@far.example>", 0, "j@out.example" },
 		{ FAIL, "<j@[192.0.2.9]> BY=bob", "<x@far.example>", 0, "j@[192.0.2.9]" },
-		{ FAIL, "<\"a b\"@out.example> BY=bob", "<x@far.example>", 0, "\"a b\"@out.example" },
+		{ FAIL, "<\"a b\"@out.example> BY=x", "<x@far.example>", 0, "\"a b\"@out.example" },
 		/* a sender of ours that nobody is */
 		{ FAIL, "<printer@localhost> BY=[192.0.2.7]", "<x@far.example>", 0, "alice" },
 		{ WAIT, "<printer@localhost> BY=[192.0.2.7]", "<x@far.example>", 0, "" },
