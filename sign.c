@@ -171,24 +171,36 @@ make_key(const char *dir, const char *path)
 		die(EX_CANTCREAT, "%s/%s:", dir, path);
 }
 
-/* The text of the TXT record, RFC 6376 3.6.1. */
+/* Does a signature of the one verify with the other? */
+static int
+fits(const br_rsa_private_key *sk, const br_rsa_public_key *pk)
+{
+	unsigned char hash[br_sha256_SIZE] = { 1 }, got[br_sha256_SIZE], sig[BITS_MAX / 8];
+
+	return br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256, hash, sizeof(hash), sk, sig) &&
+	    br_rsa_pkcs1_vrfy_get_default()(sig, (sk->n_bitlen + 7) / 8, BR_HASH_OID_SHA256,
+	    sizeof(got), pk, got) && memcmp(hash, got, sizeof(hash)) == 0;
+}
+
+/*
+ * The text of the TXT record, RFC 6376 3.6.1. The exponent of a key that others have made is found
+ * by trying: BearSSL leaves it out when it reads a key, and computes it only for keys of its own.
+ */
 static void
 record(char dst[RECORD], const br_rsa_private_key *sk)
 {
 	static const char begin[] = "v=DKIM1; k=rsa; p=";
-	unsigned char n[BITS_MAX / 8], e[4], der[X509_MAX];
+	static unsigned char e[] = { 1, 0, 1 }, e3[] = { 3 };
+	unsigned char n[BITS_MAX / 8], der[X509_MAX];
 	br_rsa_public_key pk = { n, 0, e, sizeof(e) };
-	uint32_t exponent;
-	int i;
 
 	pk.nlen = br_rsa_compute_modulus_get_default()(n, sk);
-	exponent = br_rsa_compute_pubexp_get_default()(sk);
-	for (i = 0; i < 4; i++)
-		e[i] = (unsigned char)(exponent >> (24 - 8 * i));
-	for (; pk.elen && !*pk.e; pk.elen--)
-		pk.e++;
-	if (!pk.nlen || !pk.elen)
-		die(EX_DATAERR, "the key is damaged");
+	if (!fits(sk, &pk)) {
+		pk.e = e3;
+		pk.elen = sizeof(e3);
+		if (!fits(sk, &pk))
+			die(EX_DATAERR, "the key is damaged, or its exponent neither 65537 nor 3");
+	}
 	memcpy(dst, begin, sizeof(begin));
 	(void)text_base64(dst + sizeof(begin) - 1, RECORD - sizeof(begin), der, x509_rsa(der, &pk));
 }

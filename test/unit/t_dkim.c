@@ -325,8 +325,8 @@ test_froms(void)
 	size_t i, n;
 
 	for (i = 0; i < LEN(froms); i++) {
-		n = (size_t)snprintf(mail, sizeof(mail), "To: x@y.z\nFrom: %s\nCc: c@d.e\n\nFrom: z@z\n",
-		    froms[i].from);
+		n = (size_t)snprintf(mail, sizeof(mail), "To: x@y.z\nFrom: %s\nCc: c@d.e\n\n"
+		    "From: z@z.z\n", froms[i].from);
 		feed(mail, n);
 		if (dkim_from(&d, got, sizeof(got)) < 0)
 			CHECK_MSG(!froms[i].domain, "no domain in %s", froms[i].from);
