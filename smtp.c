@@ -74,6 +74,14 @@ smtp_disk(int full)
 	    "451 4.3.0 Disk trouble, try again later";
 }
 
+static void
+smtp_expire(struct conn *c)
+{
+	conn_printf(c, "421 4.%s %s %s\r\n", stopping ? "3.2" : "4.2", host,
+	    stopping ? "is going down" : "has waited too long");
+	conn_close(c, stopping ? "stopping" : "timed out");
+}
+
 /* ---- transactions ---- */
 
 static void
@@ -364,6 +372,10 @@ bdat(struct smtp *s, const char *p, size_t n)
 		/* what follows may be a chunk or a command: nobody knows */
 		bad_argument(s);
 		conn_close(s->c, "BDAT without a size");
+		return;
+	}
+	if (s->state == S_BDAT && loop_now >= s->until) {
+		smtp_expire(s->c);	/* a drip of chunks puts no end to the time it has */
 		return;
 	}
 	s->error = chunk_error(s);
@@ -718,14 +730,6 @@ smtp_start(struct conn *c)
 	conn_limit(c, smtp_idle, session_total);
 	if (!again)
 		conn_printf(c, "220 %s ESMTP\r\n", host);
-}
-
-static void
-smtp_expire(struct conn *c)
-{
-	conn_printf(c, "421 4.%s %s %s\r\n", stopping ? "3.2" : "4.2", host,
-	    stopping ? "is going down" : "has waited too long");
-	conn_close(c, stopping ? "stopping" : "timed out");
 }
 
 static void
