@@ -133,6 +133,7 @@ outcome_conclude(struct sending *s, const char *where)
 	struct target *t;
 	int i;
 
+	s->host = where;
 	for (i = 0; i < s->n; i++) {
 		t = &s->to[i];
 		if (t->outcome == O_NONE)
@@ -140,7 +141,7 @@ outcome_conclude(struct sending *s, const char *where)
 		if (t->outcome == O_SENT) {
 			say(s, t, "sent", where);
 			(void)out_mark(s->id, s->fd, t->at, 'D');	/* else it goes again */
-			sent[i] = !t->dsn;
+			sent[i] = t->dsn != DSN_PROMISED;
 			continue;
 		}
 		if (t->outcome == O_LATER) {

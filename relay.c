@@ -27,6 +27,8 @@ enum {
 	AGAIN_MS = 100		/* when something that is full may have room */
 };
 
+enum { NO_ROW = -1, HERE = -2 };	/* HERE: delivered already, but its sender wants to know */
+
 struct job {
 	char id[ID_TEXT];
 	int dest;
@@ -38,7 +40,7 @@ struct job {
 
 struct dest {
 	char domain[ADDR_DOMAIN + 1];	/* "" with a row that names a host */
-	int row;			/* of routes[]; -1: there is none */
+	int row;			/* of routes[], or enum below */
 	int used;
 	int chain;			/* of the hash by domain */
 	int head, tail;			/* jobs that wait, -1 */
@@ -168,14 +170,15 @@ domain_of(char dst[ADDR_DOMAIN + 1], const char *mailbox)
 
 /* The destination of a recipient: its index; -1: not known, or with `make` no room. */
 static int
-dest_of(const char *sender, const char *mailbox, int make)
+dest_of(const char *sender, const struct out_line *l, int make)
 {
 	char domain[ADDR_DOMAIN + 1];
+	size_t n;
 	int i, row;
 
-	domain_of(domain, mailbox);
-	row = route_row(sender, domain);
-	if (row >= 0 && routes[row].host[0])
+	domain_of(domain, l->mailbox);
+	row = out_param(l, "HERE", &n) ? HERE : route_row(sender, domain);
+	if (row == HERE || (row >= 0 && routes[row].host[0]))
 		domain[0] = '\0';
 	for (i = by_domain[hash(domain, (unsigned)row) % HASH]; i >= 0; i = dests[i].chain)
 		if (dests[i].row == row && !strcmp(dests[i].domain, domain))
@@ -312,7 +315,7 @@ take_up(const char *id, const char *only)
 		any = 1;
 		if (*only && strcmp(domain, only) != 0)
 			continue;
-		if (add_job(id, dest_of(sender, l.mailbox, 1)) < 0)
+		if (add_job(id, dest_of(sender, &l, 1)) < 0)
 			miss(id);
 	}
 	if (!any)
@@ -371,7 +374,7 @@ collect(struct sending *s, struct job *j)
 		if (at == 0)
 			domain_of(sender, l.mailbox);
 		else if (at >= j->at && l.state == 'T' && out_remote(&l) &&
-		    dest_of(sender, l.mailbox, 0) == j->dest &&
+		    dest_of(sender, &l, 0) == j->dest &&
 		    !out_param(&l, "FORWARD", &np) == !s->forward) {
 			memset(&s->to[s->n], 0, sizeof(s->to[0]));
 			s->to[s->n++].at = at;
@@ -399,7 +402,7 @@ next_sending(struct sending *s, struct job *j)
 	return 1;
 }
 
-/* No host takes a destination's letters: the same outcome for all recipients of a job. */
+/* No host is to take a destination's letters: the same outcome for all recipients of a job. */
 static void
 give_up(int i, enum outcome o, const char *status, const char *words)
 {
@@ -409,6 +412,7 @@ give_up(int i, enum outcome o, const char *status, const char *words)
 	while (next_sending(s, &jobs[i])) {
 		for (k = 0; k < s->n; k++) {
 			s->to[k].outcome = o;
+			s->to[k].dsn = o == O_SENT ? DSN_DELIVERED : DSN_NONE;
 			(void)text_copy(s->to[k].status, STATUS_TEXT, status, strlen(status));
 			(void)text_copy(s->to[k].words, WORDS, words, strlen(words));
 		}
@@ -566,26 +570,31 @@ try_again(void)
 		poke_at = loop_now + AGAIN_MS;
 }
 
-/* Who waits for a destination that rests or does not exist: 1 when some are left. */
+/* Who waits for a destination where nothing is to be sent to, for now or ever: 1 when some are left. */
 static int
 let_down(struct dest *d, int *left)
 {
-	int resting = d->rest > loop_now;
-	int hopeless = !resting && (d->row < 0 || d->way.state == WAY_NEVER);
-	const char *status = resting ? d->status : d->way.status, *words = resting ? d->words :
-	    d->way.words;
-	int i;
+	const char *status = d->way.status, *words = d->way.words;
+	enum outcome o = O_LATER;
 
-	if (d->row < 0) {
+	if (d->row == HERE) {
+		o = O_SENT;
+		status = "2.0.0";
+		words = "delivered to the mailbox";
+	} else if (d->row == NO_ROW) {
+		o = O_FAILED;
 		status = "5.4.4";
 		words = "no row of routes[] fits";
+	} else if (d->rest > loop_now) {
+		status = d->status;
+		words = d->words;
+	} else if (d->way.state == WAY_NEVER) {
+		o = O_FAILED;
 	}
-	while (d->waiting) {
+	for (; d->waiting; --*left) {
 		if (!*left)
 			return 1;
-		--*left;
-		i = take_job(d);
-		give_up(i, hopeless ? O_FAILED : O_LATER, status, words);
+		give_up(take_job(d), o, status, words);
 	}
 	return 0;
 }

@@ -19,7 +19,8 @@ enum {
  *	F<sender> PARAMS	as written at MAIL: BODY=8BITMIME SMTPUTF8 RET= ENVID= (RFC 3461), and
  *				BY=login, BY=[address] of a trusted network, or BY=local: who handed it
  *				in; without it, it came from outside
- *	T<recipient> PARAMS	NOTIFY= ORCPT= (RFC 3461), FORWARD=alias@domain (xtext): that led there
+ *	T<recipient> PARAMS	NOTIFY= ORCPT= (RFC 3461), FORWARD=alias@domain (xtext): that led there,
+ *				HERE: it is in a mailbox already, but its sender wants to know
  *
  * Overwritten in place: T becomes D when the recipient is done with (sent, or a report is queued); F
  * becomes W when the sender has been told of the delay. A letter that is its own journal has the
