@@ -2,9 +2,9 @@
 /*
  * The postmaster's commands. Those for accounts work on the files of the store, whether the server
  * runs or not: the file `users` is replaced as a whole under the lock of `users.lock`, and the
- * server sees that it is another one. Those for the queue ask the server by its socket `control`; when
- * it does not run they do the same by themselves. Started by root they first become the owner of
- * the store, so that what they make is his and nothing that lies there can lead root astray.
+ * server sees that it is another one. Those for the queue ask the server by its socket `control`;
+ * when it does not run they do the same by themselves. Started by root they first become the owner
+ * of the store, so that what they make is his and nothing that lies there can lead root astray.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -62,10 +62,10 @@ static const struct command commands[] = {
 	{ "userdel", " NAME",        1, 1, userdel,    "end an account; its mailbox is moved aside" },
 	{ "queue",   "",             0, 0, look,       "letters that wait, and why" },
 	{ "show",    " ID",          1, 1, look,       "a letter of the queue" },
-	{ "flush",   " [ID|DOMAIN]", 0, 1, change,     "try to send now: all, or a letter, or a domain's" },
+	{ "flush",   " [ID|DOMAIN]", 0, 1, change,     "try to send now: all, one, a domain's" },
 	{ "hold",    " ID",          1, 1, change,     "keep a letter until it is flushed" },
-	{ "drop",    " ID [quiet]",  1, 2, change,     "give up a letter, and tell its sender or not" },
-	{ "dkim",    " DOMAIN",      1, 1, dkim,       "make a key that signs mail; show its DNS record" },
+	{ "drop",    " ID [quiet]",  1, 2, change,     "give up a letter; its sender is told" },
+	{ "dkim",    " DOMAIN",      1, 1, dkim,       "the key that signs mail, its DNS record" },
 	{ "help",    "",             0, 0, help,       "this text" },
 };
 
@@ -603,12 +603,14 @@ static int
 ask_server(char **args, const char *dir)
 {
 	char line[CONTROL_LINE];
-	int code, fd, n;
+	int code, fd, i, n;
 
-	n = snprintf(line, sizeof(line), "%s%s%s%s%s\n", args[0], args[1] ? " " : "",
-	    args[1] ? args[1] : "", args[1] && args[2] ? " " : "", args[1] && args[2] ? args[2] : "");
-	if (n >= (int)sizeof(line) || memchr(line, '\n', (size_t)n - 1))
+	for (n = i = 0; args[i]; i++)
+		n += snprintf(line + n, sizeof(line) - (size_t)n, "%s%.200s", i ? " " : "",
+		    args[i]);
+	if (strchr(line, '\n'))
 		return fail(EX_USAGE, "%s: not an argument", args[0]);
+	line[n++] = '\n';
 	fd = control_dial(CONTROL_SOCKET);
 	if (fd < 0 && (errno == ENOENT || errno == ECONNREFUSED))
 		return -1;

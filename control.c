@@ -196,7 +196,7 @@ split(char *line, char **words)
 static void
 command(struct control *s, char *line)
 {
-	char answer[CONTROL_LINE], *words[WORDS_MAX];
+	char answer[CONTROL_LINE], *words[WORDS_MAX] = { NULL };
 	int code, n = split(line, words);
 
 	if (n && (!strcmp(words[0], "queue") || !strcmp(words[0], "show"))) {
@@ -320,8 +320,8 @@ take(struct conn *c, int (*room)(void), void (*welcome)(int fd))
 		}
 		fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-				conn_delay(c, FULL_MS);
+			if (errno != EAGAIN && errno != ECONNABORTED)
+				conn_delay(c, FULL_MS);	/* no descriptors, no memory */
 			return;
 		}
 		welcome(fd);

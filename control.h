@@ -14,9 +14,12 @@ enum {
 int id_valid(const char *id);
 
 /*
- * The queue, or one letter of it, as text. In the queue each letter has a line, ID STATE AGE SIZE NEXT
- * <SENDER> PARAMETERS, where the state is active, deferred, hold or local (it waits for a mailbox), and a
- * line for each recipient: TAB STATE <RECIPIENT> PARAMETERS "LAST WORDS". Nothing is kept but the place.
+ * The queue, or one letter of it, as text. A letter has a line
+ *
+ *	ID STATE AGE SIZE NEXT <SENDER> PARAMETERS
+ *
+ * where the state is active, deferred, hold or local (it waits for a mailbox), and a line for
+ * each recipient: TAB STATE <RECIPIENT> PARAMETERS "LAST WORDS". Only the place is kept.
  */
 struct view {
 	struct fs_dir dir;
@@ -42,13 +45,13 @@ void view_end(struct view *v);
 #define CONTROL_SOCKET "control"
 #define SUBMIT_SOCKET "submit"
 
-/* For commands, in the store: a connection to one of these, with a bound on each wait; -1 with errno (ENOENT
- * or ECONNREFUSED: no server runs). */
+/* For commands, in the store: a connection to one of these, with a bound on each wait; -1 with
+ * errno (ENOENT or ECONNREFUSED: no server runs). */
 int control_dial(const char *name);
 
 /*
- * Change the queue: words are "hold" ID, "drop" ID ["quiet"], "flush" [ID or domain]. 0, or a code of
- * sysexits(3); what there is to say about it is in answer, without a line end, or "".
+ * Change the queue: words are "hold" ID, "drop" ID ["quiet"], "flush" [ID or domain]. 0, or a code
+ * of sysexits(3); what there is to say about it is in answer, without a line end, or "".
  */
 int control_change(char **words, int n, char answer[CONTROL_LINE]);
 

@@ -91,7 +91,7 @@ static struct {
 	size_t nin, nout;
 	char in[REPLY_LINE], out[BUFSZ];
 	struct reply reply;
-} m = { .mode = 'm', .fd = -1, .sock = -1 };
+} m;
 
 static struct lines l;
 
@@ -200,7 +200,7 @@ find_sender(void)
 	(void)snprintf(name, sizeof(name), "%ld", (long)getuid());
 	if ((!pw || qualify(m.self, pw->pw_name, strlen(pw->pw_name)) < 0) &&
 	    qualify(m.self, name, strlen(name)) < 0)
-		return fail(EX_CONFIG, "config.h: no address can be made of the host name %s", host);
+		return fail(EX_CONFIG, "config.h: no address can be made with %s", own_domain());
 	if (!m.from)
 		memcpy(m.sender, m.self, sizeof(m.sender));
 	else if (*m.from && strcmp(m.from, "<>") != 0)
@@ -316,10 +316,8 @@ next_piece(size_t *n)
 	const char *lf, *p;
 	ssize_t k;
 
-	if (!l.inside && l.a && !memchr(l.b + l.a, '\n', l.z - l.a))
-		rewind_to(l.at + (off_t)l.a);
-	if (l.a == l.z) {
-		l.at += (off_t)l.z;
+	if (l.a == l.z || (!l.inside && l.a && !memchr(l.b + l.a, '\n', l.z - l.a))) {
+		l.at += (off_t)l.a;
 		l.a = l.z = 0;
 		k = pread(m.fd, l.b, sizeof(l.b), l.at);
 		if (k <= 0)
@@ -334,7 +332,7 @@ next_piece(size_t *n)
 	return p;
 }
 
-/* The length of the name of a field, 0: it is none. RFC 5322 3.6.8, and spaces before the colon (4.5). */
+/* The length of a field's name, 0: it is none. RFC 5322 3.6.8; spaces before the colon: 4.5. */
 static size_t
 field_name(const char *p, size_t n)
 {
@@ -410,7 +408,7 @@ end_list(struct alist *a)
 {
 	alist_end(a);
 	if (a->bad && !m.code)
-		m.code = fail(EX_DATAERR, "a field with recipients has something that is no address");
+		m.code = fail(EX_DATAERR, "not an address in a field with recipients");
 	return m.code;
 }
 
@@ -504,9 +502,9 @@ get_reply(void)
 	}
 }
 
-/* Send what was put and see whether the reply is of the class (2 or 3) that we want: an exit code. */
+/* Send what was put; is the reply of the class (2 or 3) that we want? An exit code. */
 static int
-ask(char want, int code, const char *what)
+ask(int want, int code, const char *what)
 {
 	int class;
 
@@ -515,7 +513,8 @@ ask(char want, int code, const char *what)
 	class = m.reply.code / 100;
 	if (class == want)
 		return 0;
-	return fail(class == 5 ? code : EX_TEMPFAIL, "%s%s%s", what, *what ? ": " : "", m.reply.words);
+	return fail(class == 5 ? code : EX_TEMPFAIL, "%s%s%s", what, *what ? ": " : "",
+	    m.reply.words);
 }
 
 static int
@@ -552,7 +551,7 @@ envelope(void)
 	const char *r;
 	int code, worst = 0;
 
-	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)(m.size + m.nlines));
+	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)m.size + m.nlines);
 	puts_out("MAIL FROM:<");
 	puts_out(m.sender);
 	puts_out(">");
@@ -599,8 +598,10 @@ put_name(const char *name)
 	size_t i, n = strlen(name);
 
 	if (!plain(name, n)) {
-		for (n = n < WORD_TEXT ? n : WORD_TEXT; name[n] && ((unsigned char)name[n] & 0xc0) == 0x80; n--)
-			;
+		if (n > WORD_TEXT)
+			n = WORD_TEXT;
+		while (((unsigned char)name[n] & 0xc0) == 0x80)
+			n--;
 		(void)text_base64(word, sizeof(word), name, n);
 		puts_out("=?utf-8?B?");
 		puts_out(word);
@@ -710,7 +711,7 @@ pass_on(const char *dir)
 			m.nout = n > 0 ? (size_t)n : 0;
 			if (n <= 0) {
 				p[0].fd = -1;
-				(void)shutdown(m.sock, SHUT_WR);	/* it answers what it has, and closes */
+				(void)shutdown(m.sock, SHUT_WR);	/* it answers, and closes */
 			} else if (flush_out() < 0) {
 				return fail(EX_TEMPFAIL, "the server has closed the connection");
 			}
@@ -803,22 +804,25 @@ option(int opt, char *arg, const char **dir)
 int
 sendmail_run(int argc, char **argv, const char *dir)
 {
-	static char queue[] = "queue", *const command[] = { queue, NULL };
+	static const char known[] = "+A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q::r:stvx:";
+	static char queue[] = "queue", *command[] = { queue, NULL };
 	const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
 	int opt;
 
+	m.fd = m.sock = -1;
+	m.mode = 'm';
 	if (!strcmp(name, "mailq"))
 		m.mode = 'p';
 	else if (!strcmp(name, "newaliases"))
 		m.mode = 'i';
 	optind = 0;		/* main() has read others */
-	while ((opt = getopt(argc, argv, "+A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q::r:stvx:")) != -1)
+	while ((opt = getopt(argc, argv, known)) != -1)
 		if (option(opt, optarg, &dir) < 0)
 			return fail(EX_USAGE, "usage: sendmail [-t] [-i] [-f sender] [-F name] "
 			    "[-bm | -bp | -bs] [recipient ...]");
 	switch (m.mode) {
 	case 'p':
-		return admin_run(1, (char **)command, dir);
+		return admin_run(1, command, dir);
 	case 'i':
 		(void)puts("aliases are in config.h: edit it, type make, restart");
 		return 0;

@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * The addresses in a field like To, RFC 5322 3.4: a machine that is fed byte by byte. It finds where
- * an address begins and ends; whether it is one is for lib/addr.c to say.
+ * The addresses in a field like To, RFC 5322 3.4: a machine that is fed byte by byte. It finds
+ * where an address begins and ends; whether it is one is for lib/addr.c to say.
  */
 #include <string.h>
 

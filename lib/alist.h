@@ -9,8 +9,8 @@ enum { ALIST_TEXT = 512 };	/* octets of one address, as far as it counts */
 /*
  * "A. N. Other" <a@example.org>, bob (a comment), friends: c@example.org, d@example.org;
  *
- * Display names, comments, group names and the space between tokens fall away; what is found are a@example.org,
- * bob, c@example.org and d@example.org. A source route stays.
+ * Display names, comments, group names and the space between tokens fall away; what is found are
+ * a@example.org, bob, c@example.org and d@example.org. A source route stays.
  */
 struct alist {
 	void (*found)(void *arg, const char *p, size_t n);

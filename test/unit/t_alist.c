@@ -70,7 +70,8 @@ static const struct {
 	{ "A Group:Ed Jones <joe@where.test>,joe@where.test,John <jdoe@one.test>;",
 	    "joe@where.test|joe@where.test|jdoe@one.test|" },
 	{ "Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "pete@silly.test|" },
-	{ "A Group(Some people)\n :Chris Jones <c@(Chris's host.)public.example>,\n  joe@example.org,\n"
+	{ "A Group(Some people)\n :Chris Jones <c@(Chris's host.)public.example>,\n"
+	    "  joe@example.org,\n"
 	    " John <jdoe@one.test> (my dear friend); (the end of the group)",
 	    "c@public.example|joe@example.org|jdoe@one.test|" },
 	{ "Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
@@ -112,8 +113,8 @@ test_table(void)
 		whole.first = whole.step = strlen(cases[i].in) + 1;
 		n = machine(got, sizeof(got), cases[i].in, strlen(cases[i].in), &whole);
 		got[n] = '\0';
-		CHECK_MSG(!strcmp(got, cases[i].want), "\"%s\": got \"%s\", want \"%s\"", cases[i].in,
-		    got, cases[i].want);
+		CHECK_MSG(!strcmp(got, cases[i].want), "\"%s\": got \"%s\", want \"%s\"",
+		    cases[i].in, got, cases[i].want);
 		CHECK_SPLIT(machine, cases[i].in, strlen(cases[i].in));
 	}
 }
