@@ -1,8 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * A resolver that never blocks. Each try of a question has a socket of its own, connected to the server
- * asked: the kernel lets nobody else answer, and the port is as random as the id. The hooks of the loop
- * only read answers; what follows from them, and from their absence, is done by dns_tick():
+ * A resolver that never blocks. Each try of a question has a socket of its own, connected to the
+ * server asked: the kernel lets nobody else answer, and the port is as random as the id. The hooks
+ * of the loop only read answers; what is to be sent, and what silence means, is for dns_tick():
  *
  *	NEW	the name may be in the cache
  *	SEND	the next try is due: by UDP, or by TCP after a truncated answer

@@ -1,4 +1,4 @@
-/* A resolver that never blocks: queries as connections of the loop. RFC 1035, 2308, 3596, 6891, 7505. */
+/* A resolver that never blocks: queries as connections of the loop. RFC 1035, 2308, 3596, 6891. */
 #ifndef DNS_H
 #define DNS_H
 
@@ -50,17 +50,17 @@ struct dns_server {
 	int port;
 };
 
-/* The servers to ask, in this order; at most DNS_SERVERS count. None: the one of this machine. random:
- * fills with n unpredictable bytes. Forgets everything. */
+/* The servers to ask, in this order; at most DNS_SERVERS count. None: the one of this machine.
+ * random: fills with n unpredictable bytes. */
 void dns_init(const struct dns_server *servers, int n, void (*random)(void *p, size_t n));
 
 /* Read name servers from the text of a resolv.conf: how many were put into s (at most max). */
 int dns_resolv_conf(struct dns_server *s, int max, const char *text);
 
 /*
- * Ask. name: any case, with or without a last dot. `done` is called in a later turn, never from here,
- * also for what the cache knows. 0; -1: it is no name (errno EINVAL), or too many questions are under
- * way (EAGAIN): try later.
+ * Ask. name: any case, with or without a last dot. `done` is called in a later turn, never from
+ * here, also for what the cache knows. 0; -1: it is no name (errno EINVAL: for good), or too many
+ * questions are under way (EAGAIN): try later.
  */
 int dns_ask(struct dns_query *q, const char *name, enum dns_type type);
 
@@ -70,8 +70,8 @@ void dns_cancel(struct dns_query *q);
 /* The name for PTR questions: "4.3.2.1.in-addr.arpa" or ip6.arpa. Returns dst. */
 char *dns_reverse(char dst[DNS_NAME], const struct ip *a);
 
-/* Send what has been asked, deliver what the cache knows, give up what has taken too long. To be called
- * before each turn, after all others that might ask: ms until it wants to be called again. */
+/* Send what has been asked, deliver what the cache knows, give up what has taken too long. To be
+ * called before each turn, after all who might ask: ms until it wants to be called again. */
 int dns_tick(int wait);
 
 /* Memory of the resolver in bytes. */

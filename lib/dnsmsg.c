@@ -1,9 +1,9 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Messages of the DNS (RFC 1035 4). An answer is an enemy's: every length is checked, pointers in names
- * lead only backwards, and of the records only those of the name we asked for, and of the names that
- * its CNAMEs lead to, are taken. Names become lower-case text without the last dot; one with octets that
- * text cannot show belongs to nothing we ask for.
+ * Messages of the DNS (RFC 1035 4). An answer is an enemy's: every length is checked, pointers in
+ * names lead only backwards, and of the records only those of the name we asked for, and of the
+ * names that its CNAMEs lead to, are taken. Names become lower-case text without the last dot; one
+ * with octets that text cannot show belongs to nothing we ask for.
  */
 #include <string.h>
 
@@ -88,8 +88,8 @@ label(char dst[DNS_NAME], size_t *len, const unsigned char *p, size_t n)
 }
 
 /*
- * The name at *at, which is moved behind it: the worst kind of its octets, or -1: broken. A pointer must
- * lead to before the labels it ends, so it cannot come back to them.
+ * The name at *at, which is moved behind it: the worst kind of its octets, or -1: broken. A pointer
+ * must lead to before the labels it ends, so it cannot come back to them.
  */
 static int
 name_at(const struct packet *m, size_t *at, char dst[DNS_NAME])
@@ -378,7 +378,7 @@ survey(struct survey *v, const struct packet *m, size_t at)
 	return 0;
 }
 
-/* The next record of a type with the name that the chain has reached, from *i and *at on: 1 or 0. */
+/* The next record of a type with the name the chain has reached, from *i and *at on: 1 or 0. */
 static int
 next_of(const struct dns_found *f, const struct packet *m, const struct survey *v, unsigned type,
     int *i, size_t *at, struct rr *r)

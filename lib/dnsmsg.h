@@ -39,7 +39,8 @@ struct dns_found {
 /* A name as it is compared: lower case, no last dot, in bounds. 0, or -1: it is none. */
 int dnsmsg_name(char dst[DNS_NAME], const char *name);
 
-/* Write a question (a name as of dnsmsg_name()) to p: its length. edns: answers may be DNSMSG_UDP long. */
+/* Write a question to p: its length. name: as of dnsmsg_name(). edns: the answer may be DNSMSG_UDP
+ * octets long. */
 size_t dnsmsg_ask(unsigned char p[DNSMSG_ASK], const char *name, int type, unsigned id, int edns);
 
 /* Read the answer to that question. links: as many CNAMEs may be followed. */

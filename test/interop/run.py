@@ -22,7 +22,9 @@ TOOLS = [('swaks', 'swaks'), ('curl', 'curl'), ('msmtp', 'msmtp'), ('s-nail', 's
          ('/usr/bin/python3', 'python3'), ('openssl', 'openssl'), ('gnutls-cli', 'gnutls-bin'),
          ('gnutls-serv', 'gnutls-bin'),
          ('sslscan', 'sslscan'), ('testssl', 'testssl.sh'), ('hexdump', 'bsdextrautils'),
-         ('/usr/bin/dkimverify', 'python3-dkim'), ('/usr/sbin/opendkim', 'opendkim')]
+         ('/usr/bin/dkimverify', 'python3-dkim'), ('/usr/sbin/opendkim', 'opendkim'),
+         ('/usr/sbin/nsd', 'nsd'), ('/usr/sbin/dnsmasq', 'dnsmasq-base'),
+         ('/usr/sbin/unbound', 'unbound')]
 MODULES = [('Net::SMTP', 'perl'), ('IO::Socket::SSL', 'libio-socket-ssl-perl'),
            ('Authen::SASL', 'libauthen-sasl-perl'), ('Mail::DKIM', 'libmail-dkim-perl')]
 
@@ -65,11 +67,12 @@ def main(args):
         import box
         import dkim
         import read
+        import resolve
         import send
         import tls
         import tlsclient
         parts = [('tls', tls), ('tlsclient', tlsclient), ('send', send), ('read', read),
-                 ('box', box), ('dkim', dkim)]
+                 ('box', box), ('dkim', dkim), ('resolve', resolve)]
         for name, part in parts:
             if not args[1:] or name in args[1:]:
                 begin = time.monotonic()

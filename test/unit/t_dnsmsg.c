@@ -1,8 +1,8 @@
 /* with: lib/dnsmsg.c lib/text.c */
 /* See LICENSE file for copyright and licence details. */
 /*
- * Messages of the DNS: names, questions, answers made by hand. Each answer is also cut at each of its
- * octets, and has each of them changed: what is read then must still lie within it.
+ * Messages of the DNS: names, questions, answers made by hand. Each answer is also cut at each of
+ * its octets, and has each of them changed: what is read then must still lie within it.
  */
 #include "lib/dnsmsg.h"
 #include "test.h"
