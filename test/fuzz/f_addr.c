@@ -12,20 +12,27 @@ parts(const struct addr *a, const char *p, size_t n, int allow)
 {
 	char dst[ADDR_LOCAL + 1];
 	struct addr b;
-	size_t i;
+	size_t i, len;
 
 	HOLDS(a->mailbox >= p && a->mailbox + a->nmailbox <= p + n);
 	HOLDS(a->local == a->mailbox && a->nlocal > 0 && a->nlocal <= ADDR_LOCAL);
 	HOLDS(a->ndomain <= ADDR_DOMAIN);
 	for (i = 0; i < a->nmailbox; i++)
-		HOLDS(a->mailbox[i] >= ' ' && a->mailbox[i] <= '~');
+		HOLDS((a->mailbox[i] >= ' ' && a->mailbox[i] <= '~') ||
+		    ((allow & ADDR_UTF8) && (a->mailbox[i] & 0x80)));
+	for (i = 0; i < a->nmailbox; i += len) {
+		len = a->mailbox[i] & 0x80 ? addr_utf8(a->mailbox + i, a->nmailbox - i) : 1;
+		HOLDS(len > 0);		/* as a whole it is UTF-8 */
+	}
 	if (a->ndomain) {
 		HOLDS(a->domain == a->local + a->nlocal + 1 && a->domain[-1] == '@');
 		HOLDS(a->nmailbox == a->nlocal + 1 + a->ndomain);
 		HOLDS(a->literal ? addr_literal(a->domain, a->ndomain) :
-		    addr_domain(a->domain, a->ndomain));
-		HOLDS(addr_mailbox(&b, a->mailbox, a->nmailbox) == 0);
-		HOLDS(b.nlocal == a->nlocal && b.ndomain == a->ndomain);
+		    addr_domain(a->domain, a->ndomain) == addr_ascii(a->domain, a->ndomain));
+		if (addr_mailbox(&b, a->mailbox, a->nmailbox) == 0)
+			HOLDS(b.nlocal == a->nlocal && b.ndomain == a->ndomain);
+		else
+			HOLDS(!addr_ascii(a->mailbox, a->nmailbox));
 	} else {
 		HOLDS(allow & ADDR_BARE);
 		HOLDS(a->nmailbox == a->nlocal);
@@ -60,7 +67,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int allow;
 
 	p = (const char *)data;
-	for (allow = 0; allow <= (ADDR_NULL | ADDR_BARE); allow++)
+	for (allow = 0; allow <= (ADDR_NULL | ADDR_BARE | ADDR_UTF8); allow++)
 		path(p, size, allow);
 	if (addr_mailbox(&a, p, size) == 0)
 		parts(&a, p, size, 0);

@@ -12,6 +12,9 @@
 #define A60 A10 A10 A10 A10 A10 A10
 #define A63 A60 "aaa"
 #define A64 A60 "aaaa"
+#define U2 "\xc3\xa4"
+#define U3 "\xe2\x82\xac"
+#define U4 "\xf0\x9f\x93\xa7"
 
 static const struct {
 	const char *in;
@@ -87,6 +90,27 @@ static const struct {
 	{ "<a\xc3\xa4@b>", 0, NULL, NULL, NULL, 0 },
 	{ "<\"\xc3\xa4\"@b>", 0, NULL, NULL, NULL, 0 },
 	{ "<a@\xc3\xa4>", 0, NULL, NULL, NULL, 0 },
+	/* UTF-8, where it is allowed */
+	{ "<a" U2 "@b>", ADDR_UTF8, "a" U2 "@b", "a" U2, "b", 0 },
+	{ "<" U3 "." U4 "@" U2 ".x" U3 ">", ADDR_UTF8, U3 "." U4 "@" U2 ".x" U3, U3 "." U4, U2 ".x" U3, 0 },
+	{ "<\"a " U2 "\\\"\"@b>", ADDR_UTF8, "\"a " U2 "\\\"\"@b", "\"a " U2 "\\\"\"", "b", 0 },
+	{ "<@" U2 ":a@b>", ADDR_UTF8, "a@b", "a", "b", 0 },
+	{ "<" U2 ">", ADDR_UTF8 | ADDR_BARE, U2, U2, "", 0 },
+	{ "<a@" A60 "a" U2 "a>", ADDR_UTF8, "a@" A60 "a" U2 "a", "a", A60 "a" U2 "a", 0 },
+	{ "<a@" A60 "aa" U2 "a>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<" A60 "a" U3 "@b>", ADDR_UTF8, A60 "a" U3 "@b", A60 "a" U3, "b", 0 },
+	{ "<" A60 "aa" U3 "@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<\"\\" U2 "\"@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a@[" U2 "]>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a\xc3@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a\xc3\xc3\xa4@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a\xa4@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a\xc2\x85@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a\xc0\xaf@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a\xe0\x80\xaf@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a\xed\xa0\x80@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a\xff@b>", ADDR_UTF8, NULL, NULL, NULL, 0 },
+	{ "<a@-" U2 ">", ADDR_UTF8, NULL, NULL, NULL, 0 },
 	{ "<a\x7f@b>", 0, NULL, NULL, NULL, 0 },
 	{ "<a@[192.0.2.1>", 0, NULL, NULL, NULL, 0 },
 	{ "<a@[192.0.2.1].b>", 0, NULL, NULL, NULL, 0 },
@@ -170,6 +194,7 @@ static const struct {
 	{ "<\"a \\\"Q\\\\\"@b>", "a \"q\\" },
 	{ "<\"\"@b>", "" },
 	{ "<PostMaster>", "postmaster" },
+	{ "<A" U2 "B@b>", "a" U2 "b" },
 	{ "<" A64 "@b>", A64 },
 	{ "<>", "" },
 };
@@ -219,7 +244,8 @@ tables(void)
 		CHECK_MSG(addr_literal(literals[i].in, n) == literals[i].want, "%s", literals[i].in);
 	}
 	for (i = 0; i < LEN(locals); i++) {
-		CHECK(addr_path(&a, locals[i].in, strlen(locals[i].in), ADDR_BARE | ADDR_NULL) > 0);
+		CHECK(addr_path(&a, locals[i].in, strlen(locals[i].in),
+		    ADDR_BARE | ADDR_NULL | ADDR_UTF8) > 0);
 		CHECK_INT(addr_local(dst, &a), strlen(locals[i].want));
 		CHECK_STR(dst, locals[i].want);
 	}
@@ -239,6 +265,39 @@ tables(void)
 	CHECK(!addr_domain(BYTES("[192.0.2.1]")));
 	CHECK(!addr_domain("", 0));
 	CHECK(!addr_domain(BYTES("a\0")));
+}
+
+/* Every two, three and four octets, against the ranges of RFC 3629 4, less the controls. */
+static void
+characters(void)
+{
+	unsigned char s[4];
+	unsigned long bad = 0, good = 0;
+	size_t want;
+	uint32_t i, u;
+
+	for (i = 0; i < 1u << 24; i++) {
+		s[0] = (unsigned char)(i >> 16);
+		s[1] = (unsigned char)(i >> 8);
+		s[2] = (unsigned char)i;
+		s[3] = 0x81;
+		want = 0;
+		if (s[0] >= 0xc2 && s[0] <= 0xdf && s[1] >= (s[0] == 0xc2 ? 0xa0 : 0x80) && s[1] <= 0xbf)
+			want = 2;
+		else if (s[0] >= 0xe0 && s[0] <= 0xef && s[1] >= (s[0] == 0xe0 ? 0xa0 : 0x80) &&
+		    s[1] <= (s[0] == 0xed ? 0x9f : 0xbf) && s[2] >= 0x80 && s[2] <= 0xbf)
+			want = 3;
+		else if (s[0] >= 0xf0 && s[0] <= 0xf4 && s[1] >= (s[0] == 0xf0 ? 0x90 : 0x80) &&
+		    s[1] <= (s[0] == 0xf4 ? 0x8f : 0xbf) && s[2] >= 0x80 && s[2] <= 0xbf)
+			want = 4;
+		bad += addr_utf8((const char *)s, 4) != want;
+		good += want != 0;
+		for (u = 1; want && u < want; u++)
+			bad += addr_utf8((const char *)s, u) != 0;
+	}
+	CHECK_INT(bad, 0);
+	CHECK(good > 500000);
+	CHECK(addr_ascii(BYTES("abc\x7f")) && addr_ascii("", 0) && !addr_ascii(BYTES("ab\x80")));
 }
 
 /* ---- isemail's tests: the little of XML that they use ---- */
@@ -355,6 +414,7 @@ int
 main(void)
 {
 	tables();
+	characters();
 	isemail();
 	return test_end();
 }

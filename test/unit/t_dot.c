@@ -239,9 +239,60 @@ random_bodies(void)
 	}
 }
 
+/* BDAT: the same machine, but dots are text and nothing ends it. */
+static size_t
+chunk_machine(char *res, size_t size, const char *in, size_t n, const struct cut *c)
+{
+	struct dot d;
+	size_t at, eat, o;
+
+	dot_init(&d);
+	d.chunks = 1;
+	o = 0;
+	for (at = 0; at < n; at += eat) {
+		eat = test_piece(c, at, n);
+		o += dot_feed(&d, out + o, in + at, &eat);
+		if (!eat || o > at + eat)
+			CHECK_MSG(0, "no progress, or more out than in");
+	}
+	if (d.bad)
+		o = 0;
+	memcpy(res, out, o);
+	return o + (size_t)snprintf(res + o, size - o, " %d %d", d.s, d.bad);
+}
+
+static void
+chunks(void)
+{
+	static const struct {
+		const char *in;
+		size_t n;
+		const char *want;
+	} table[] = {
+		{ BYTES(".\r\n"), ".\n 0 0" },
+		{ BYTES("a\r\n.\r\n..\r\n."), "a\n.\n..\n. 1 0" },
+		{ BYTES("a\r"), "a 2 0" },
+		{ BYTES("a\r\n.\nb"), " 1 1" },
+		{ BYTES("\n"), " 1 1" },
+		{ BYTES("\r\r"), " 2 1" },
+		{ BYTES("\r."), " 1 1" },
+		{ BYTES("\r\n\r\n.\r\n\r\n"), "\n\n.\n\n 0 0" },
+	};
+	struct cut whole = { 1 << 20, 1 << 20 };
+	char got[64];
+	size_t i, n;
+
+	for (i = 0; i < LEN(table); i++) {
+		n = chunk_machine(got, sizeof(got), table[i].in, table[i].n, &whole);
+		CHECK_MEM(got, n, table[i].want, strlen(table[i].want));
+		CHECK_SPLIT(chunk_machine, table[i].in, table[i].n);
+	}
+}
+
 int
 main(void)
 {
+	chunks();
 	tables();
 	combinations();
 	random_bodies();

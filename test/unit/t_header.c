@@ -25,6 +25,21 @@ end(void *arg)
 	emit(arg, "|", 1);
 }
 
+/* Which of these addresses stood in Delivered-To fields. */
+static char delivered[64];
+
+static void
+told(void *arg, uint32_t hash)
+{
+	static const char *const known[] = { "a@b.example", "\"c d\"@e", "" };
+	size_t i, n = strlen(delivered);
+
+	(void)arg;
+	for (i = 0; i < LEN(known) && header_hash(known[i], strlen(known[i])) != hash; i++)
+		;
+	(void)snprintf(delivered + n, sizeof(delivered) - n, "+%d", i < LEN(known) ? (int)i : 9);
+}
+
 /* What comes out has a bar where the header ends, and the findings behind it. */
 static size_t
 run(char *dst, size_t size, const char *in, size_t n, const struct cut *c)
@@ -37,6 +52,8 @@ run(char *dst, size_t size, const char *in, size_t n, const struct cut *c)
 	out.n = 0;
 	out.size = size;
 	header_init(&h);
+	delivered[0] = '\0';
+	h.delivered = told;
 	h.emit = emit;
 	h.end = end;
 	for (at = 0; at < n; at += k) {
@@ -46,6 +63,7 @@ run(char *dst, size_t size, const char *in, size_t n, const struct cut *c)
 	header_finish(&h);
 	(void)snprintf(found, sizeof(found), "#%d%d%d%d", h.blank, h.received, h.date, h.message_id);
 	emit(NULL, found, strlen(found));
+	emit(NULL, delivered, strlen(delivered));
 	return out.n;
 }
 
@@ -66,6 +84,15 @@ static const struct {
 	{ "From a@b Sun Nov 22 03:03:14 2026\nA: b\n", "|From a@b Sun Nov 22 03:03:14 2026\nA: b\n#0000" },
 	{ ": empty\n", "|: empty\n#0000" },
 	{ "A\x80: b\n", "|A\x80: b\n#0000" },
+	{ "Delivered-To: a@b.example\n\nDelivered-To: a@b.example\n",
+	    "Delivered-To: a@b.example\n|\nDelivered-To: a@b.example\n#1000+0" },
+	{ "delivered-to :\t <A@\n B.EXAMPLE>  \nX: a@b.example\nDELIVERED-TO:\"c d\"@e\n",
+	    "delivered-to :\t <A@\n B.EXAMPLE>  \nX: a@b.example\nDELIVERED-TO:\"c d\"@e\n|#1000+0+1" },
+	{ "Delivered-To: a@b.example", "Delivered-To: a@b.example|#0000+0" },
+	{ "Delivered-To:\nDelivered-To: a@b.exampl\nno field\n",
+	    "Delivered-To:\nDelivered-To: a@b.exampl\n|no field\n#0000+2+9" },
+	{ "Delivered-To: a@b.examplee\nX-Delivered-To: a@b.example\nDelivered: a@b.example\n\n",
+	    "Delivered-To: a@b.examplee\nX-Delivered-To: a@b.example\nDelivered: a@b.example\n|\n#1000+9" },
 	{ "Dates: x\nDat: y\n\n", "Dates: x\nDat: y\n|\n#1000" },
 };
 
