@@ -7,7 +7,6 @@
  * of the store, so that what they make is his and nothing that lies there can lead root astray.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -117,16 +116,14 @@ code_of(int e)
 static int
 is_empty(void)
 {
-	DIR *dir;
+	struct fs_dir d;
 	int n = 0;
 
-	dir = opendir(".");
-	if (!dir)
+	if (fs_diropen(&d, ".") < 0)
 		return 0;
-	while (readdir(dir))
+	while (fs_dirnext(&d))
 		n++;
-	(void)closedir(dir);	/* only read from */
-	return n <= 2;
+	return !n && !d.bad && d.hidden == 2;
 }
 
 /* Started by root: become the owner of the present directory; config.h says who owns a new one. */
@@ -485,15 +482,15 @@ lock_box(const char *path, int *there)
 static int
 move_aside(const char *name, const char *path, char aside[BOX_TEXT])
 {
-	char day[32];
+	char day[DATE_TEXT];
 	struct stat st;
-	struct tm tm;
-	time_t t;
-	int i;
+	int i, n = 0;
 
-	t = time(NULL);
-	if (!gmtime_r(&t, &tm) || !strftime(day, sizeof(day), "%Y%m%dT%H%M%SZ", &tm))
-		return -1;
+	(void)text_utc(day, time(NULL));
+	for (i = 0; day[i]; i++)
+		if (day[i] != '-' && day[i] != ':')
+			day[n++] = day[i];
+	day[n] = '\0';
 	(void)snprintf(aside, BOX_TEXT, "mail/%s.deleted.%s", name, day);
 	for (i = 2; lstat(aside, &st) == 0; i++)
 		(void)snprintf(aside, BOX_TEXT, "mail/%s.deleted.%s-%d", name, day, i);

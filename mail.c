@@ -364,19 +364,19 @@ check_clock(void)
 {
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	static const char built[] = __DATE__;	/* "Nov 22 2026" */
-	char date[DATE_TEXT];
-	struct tm tm;
-	time_t now = (time_t)loop_wall;
-	char mon[4];
-	long day;
+	char date[DATE_TEXT], mon[4];
+	long day, now;
 
 	memcpy(mon, built, 3);
 	mon[3] = '\0';
 	day = (strtol(built + 7, NULL, 10) * 12 + (strstr(months, mon) - months) / 3) * 31 +
 	    strtol(built + 4, NULL, 10);
-	if (gmtime_r(&now, &tm) && ((tm.tm_year + 1900L) * 12 + tm.tm_mon) * 31 + tm.tm_mday + 1 < day)
+	(void)text_utc(date, loop_wall);		/* "2026-11-22T03:03:14Z" */
+	now = (strtol(date, NULL, 10) * 12 + strtol(date + 5, NULL, 10) - 1) * 31 +
+	    strtol(date + 8, NULL, 10);
+	if (now + 1 < day)
 		log_event("-", "clock-wrong now=\"%s\" note=\"before this program was built, %s\"",
-		    text_utc(date, loop_wall), built);
+		    date, built);
 }
 
 /* Nobody new comes in; who is there is told so. */

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,7 @@
 enum {
 	RCPT_TEXT = RECIPIENTS * (ADDR_TEXT + 1),
 	PARAM_TEXT = 100,		/* of -N, -R, -V; RFC 3461 4.4 */
+	LOGIN_TEXT = 64,
 	WORD_TEXT = 45			/* octets that fit into an encoded word, RFC 2047 2 */
 };
 
@@ -45,6 +45,13 @@ static const struct field {
 	{ "Resent-Cc",     F_RCPT | F_RESENT },
 	{ "Resent-Bcc",    F_RCPT | F_RESENT | F_DROP },
 	{ "Return-Path",   F_DROP },		/* the last server's to write */
+};
+
+/* A line of /etc/passwd, as far as it has been read. */
+struct login_line {
+	int field;
+	size_t n, nid;		/* octets of the name and of the id */
+	char id[24];
 };
 
 /* The message, line by line: what begins a line has all of it, or a buffer full. */
@@ -190,16 +197,53 @@ take_list(const char *p, void (*found)(void *arg, const char *p, size_t n))
 	return m.code;
 }
 
+/* Look for a user in some octets of /etc/passwd, "name:password:id:..." a line: 1: name has it. */
+static int
+find_login(struct login_line *w, char name[LOGIN_TEXT], const char *id, const char *p, size_t n)
+{
+	for (; n; p++, n--) {
+		if (*p == '\n') {
+			memset(w, 0, sizeof(*w));
+		} else if (*p != ':') {
+			if (!w->field && w->n < LOGIN_TEXT - 1)
+				name[w->n++] = *p;
+			else if (w->field == 2 && w->nid < sizeof(w->id) - 1)
+				w->id[w->nid++] = *p;
+		} else if (w->field++ == 2 && strcmp(w->id, id) == 0) {
+			name[w->n] = '\0';
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* The login name of a user. (getpwuid(3) would bring the heap and stdio along.) 0 or -1. */
+static int
+login_name(char name[LOGIN_TEXT], const char *id)
+{
+	struct login_line w = { 0 };
+	char b[1024];
+	int fd, found = 0;
+	ssize_t n;
+
+	fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	while (!found && (n = read(fd, b, sizeof(b))) > 0)
+		found = find_login(&w, name, id, b, (size_t)n);
+	(void)close(fd);	/* only read from */
+	return found ? 0 : -1;
+}
+
 /* Who calls us, and whom the envelope names: an exit code. */
 static int
 find_sender(void)
 {
-	char name[32];
-	struct passwd *pw = getpwuid(getuid());
+	char id[24], name[LOGIN_TEXT];
 
-	(void)snprintf(name, sizeof(name), "%ld", (long)getuid());
-	if ((!pw || qualify(m.self, pw->pw_name, strlen(pw->pw_name)) < 0) &&
-	    qualify(m.self, name, strlen(name)) < 0)
+	(void)snprintf(id, sizeof(id), "%ld", (long)getuid());
+	if ((login_name(name, id) < 0 || qualify(m.self, name, strlen(name)) < 0) &&
+	    qualify(m.self, id, strlen(id)) < 0)
 		return fail(EX_CONFIG, "config.h: no address can be made with %s", own_domain());
 	if (!m.from)
 		memcpy(m.sender, m.self, sizeof(m.sender));

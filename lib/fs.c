@@ -192,7 +192,7 @@ int
 fs_diropen(struct fs_dir *d, const char *path)
 {
 	d->at = d->n = 0;
-	d->bad = 0;
+	d->bad = d->hidden = 0;
 	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return d->fd < 0 ? -1 : 0;
 }
@@ -221,6 +221,7 @@ fs_dirnext(struct fs_dir *d)
 		d->at += len;
 		if (name[0] != '.')
 			return name;
+		d->hidden++;
 	}
 	return NULL;
 }

@@ -41,6 +41,7 @@ ssize_t fs_slurp(const char *path, char *dst, size_t size);
 struct fs_dir {
 	int fd;			/* -1: not open */
 	int bad;		/* it could not be read to its end */
+	int hidden;		/* names left out so far, with "." and ".." */
 	long at, n;		/* in b */
 	_Alignas(8) char b[2048];
 };

@@ -4,13 +4,12 @@
  * one that signs itself.  The writer fills its buffer from the end to the front, so that each
  * length is known when its turn comes.
  */
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <bearssl_hash.h>
 #include <bearssl_x509.h>
 
+#include "text.h"
 #include "x509.h"
 
 enum {
@@ -18,6 +17,9 @@ enum {
 	GENERAL_TIME = 0x18, SEQUENCE = 0x30, SET = 0x31, DNS_NAME = 0x82, CONTEXT_0 = 0xa0,
 	CONTEXT_3 = 0xa3
 };
+
+#define YEAR_2050 INT64_C(2524608000)
+#define YEAR_10000 INT64_C(253402300800)
 
 /* ---- reading ---- */
 
@@ -229,21 +231,21 @@ item(struct out *o, int tag, const void *p, size_t n)
 static void
 date(struct out *o, int64_t t)
 {
-	char text[40];
-	struct tm tm;
-	time_t s = (time_t)t;
-	int n;
+	char utc[DATE_TEXT];
+	size_t i, n = 0;
 
-	if (!gmtime_r(&s, &tm) || tm.tm_year < 70 || tm.tm_year > 8099) {
+	if (t < 0 || t >= YEAR_10000) {
 		o->at = 0;
 		return;
 	}
-	n = snprintf(text, sizeof(text), "%04d%02d%02d%02d%02d%02dZ", tm.tm_year + 1900,
-	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-	if (tm.tm_year < 150)
-		item(o, UTC_TIME, text + 2, (size_t)n - 2);
+	(void)text_utc(utc, t);
+	for (i = 0; utc[i]; i++)
+		if (!strchr("-T:", utc[i]))
+			utc[n++] = utc[i];
+	if (t < YEAR_2050)
+		item(o, UTC_TIME, utc + 2, n - 2);
 	else
-		item(o, GENERAL_TIME, text, (size_t)n);
+		item(o, GENERAL_TIME, utc, n);
 }
 
 /* Issuer and subject: the common name, if it is not too long for one (64 characters). */

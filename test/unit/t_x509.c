@@ -1,4 +1,4 @@
-/* with: lib/x509.c */
+/* with: lib/x509.c lib/text.c */
 /*
  * See LICENSE file for copyright and licence details.
  * Certificates: ours are read back by ourselves and judged by openssl; what is cut or damaged is
