@@ -231,14 +231,18 @@ control_input(struct conn *c)
 	command(s, line);
 }
 
+/* At least a piece; all sessions together share a slice of the turn. */
 static void
 control_drain(struct conn *c)
 {
 	struct control *s = c->session;
-	int64_t until = loop_ms() + SLICE_MS;
+	int first = 1;
 	ssize_t n;
 
-	while (s->viewing && conn_room(c) >= sizeof(piece) && loop_ms() < until) {
+	while (s->viewing && conn_room(c) >= sizeof(piece)) {
+		if (!first && loop_ms() >= loop_now + SLICE_MS)
+			return;
+		first = 0;
 		n = view_next(&s->view, piece);
 		if (n < 0)
 			finish(s, EX_IOERR, strerror(errno));

@@ -103,7 +103,8 @@ find_text(int fd)
 	off_t at = 0;
 	long n;
 
-	while ((n = out_line(fd, at, &l)) > 0 && at < ENVELOPE_MAX)
+	while ((n = out_line(fd, at, &l)) > 0 && at < ENVELOPE_MAX &&
+	    (at == 0) == (l.state == 'F' || l.state == 'W'))
 		at += n;
 	return n == 0 && at > 0 ? at + 1 : -1;
 }
@@ -127,11 +128,11 @@ take_up(struct view *v, const char *id)
 		return -1;
 	}
 	(void)snprintf(path, sizeof(path), "%s/%s", rooms[v->room], id);
-	v->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	v->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (v->fd < 0)
 		return -1;
-	v->text = find_text(v->fd);
-	if (v->text < 0 || fstat(v->fd, &st) < 0) {
+	v->text = fstat(v->fd, &st) == 0 && S_ISREG(st.st_mode) ? find_text(v->fd) : -1;
+	if (v->text < 0) {
 		put_down(v);
 		errno = EILSEQ;
 		return -1;
