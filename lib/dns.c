@@ -403,34 +403,33 @@ octets(struct conn *c)
 static const struct kind udp_kind = { .name = "dns", .ready = datagram, .end = ended };
 static const struct kind tcp_kind = { .name = "dns", .input = octets, .end = ended };
 
-/* A socket on its way to a server, or -1. */
-static int
-dial(const struct dns_server *s, int type)
+/* A socket for one question to a server, or NULL. */
+static struct conn *
+dial(const struct dns_server *s)
 {
 	struct sockaddr_storage sa;
 	socklen_t n = ip_to(&sa, &s->ip, s->port);
-	int fd = socket(sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct conn *c = NULL;
+	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, n) < 0 && errno != EINPROGRESS) {
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
+	if (fd < 0)
+		return NULL;
+	if (connect(fd, (struct sockaddr *)&sa, n) == 0)
+		c = conn_new(fd, &udp_kind, NULL, 0);
+	if (!c)
+		(void)close(fd);	/* never used */
+	return c;
 }
 
 /* Open the connection of a try: 0 or -1. */
 static int
 open_try(struct question *t)
 {
-	int fd = dial(&servers[server_of(t)], t->tcp ? SOCK_STREAM : SOCK_DGRAM);
+	const struct dns_server *s = &servers[server_of(t)];
 
-	if (fd < 0)
+	t->c = t->tcp ? conn_connect(&s->ip, s->port, &tcp_kind, 0) : dial(s);
+	if (!t->c)
 		return -1;
-	t->c = conn_new(fd, t->tcp ? &tcp_kind : &udp_kind, t->tcp ? &transport_plain : NULL, 0);
-	if (!t->c) {
-		(void)close(fd);
-		return -1;
-	}
 	t->c->session = t;
 	return 0;
 }

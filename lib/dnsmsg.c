@@ -17,7 +17,7 @@ enum {
 	FORMERR = 1, NXDOMAIN = 3, NOTIMP = 4,
 	LABEL = 63,
 	JUMPS = 127,		/* pointers in a name: it has no more labels */
-	LOOKED_AT = 400		/* records of the answer: reading them is quick, whatever they are */
+	LOOKED_AT = 200		/* records of the answer: reading them is quick, whatever they are */
 };
 
 /* What the octets of a name are like. */
@@ -29,8 +29,7 @@ struct packet {
 };
 
 struct rr {
-	char owner[DNS_NAME];
-	int strange;		/* that name is no text */
+	size_t owner;		/* where its name is */
 	unsigned type, class;
 	uint32_t ttl;
 	size_t at, n;		/* its data */
@@ -94,7 +93,7 @@ label(char dst[DNS_NAME], size_t *len, const unsigned char *p, size_t n)
 static int
 name_at(const struct packet *m, size_t *at, char dst[DNS_NAME])
 {
-	size_t len = 0, pos = *at, run = *at, to;
+	size_t len = 0, pos = *at, run = pos, to;
 	int jumps = 0, k, worst = HOST;
 	unsigned n;
 
@@ -183,17 +182,28 @@ dnsmsg_ask(unsigned char p[DNSMSG_ASK], const char *name, int type, unsigned id,
 
 /* ---- records ---- */
 
+/* Move *at behind the name there: 0, or -1: broken. */
+static int
+skip_name(const struct packet *m, size_t *at)
+{
+	while (*at < m->n && m->p[*at] && m->p[*at] <= LABEL)
+		*at += m->p[*at] + 1;
+	if (*at >= m->n || (m->p[*at] && m->p[*at] < 0xc0))
+		return -1;
+	*at += m->p[*at] ? 2 : 1;
+	return 0;
+}
+
 /* The record at *at, which is moved behind it: 0, or -1: broken. */
 static int
 record_at(const struct packet *m, size_t *at, struct rr *r)
 {
 	const unsigned char *p;
-	int k = name_at(m, at, r->owner);
 
-	if (k < 0 || m->n - *at < 10)
+	r->owner = *at;
+	if (skip_name(m, at) < 0 || *at > m->n || m->n - *at < 10)
 		return -1;
 	p = m->p + *at;
-	r->strange = k == STRANGE;
 	r->type = u16(p);
 	r->class = u16(p + 2);
 	r->ttl = u32(p + 4);
@@ -335,7 +345,7 @@ struct survey {
 	int n;			/* how many are looked at */
 	int soa, ns;		/* in the authority section */
 	uint32_t ttl;		/* of that SOA: of what is not there (RFC 2308 5) */
-	int bad;		/* an extended error code */
+	int bad;		/* an extended error code, or the name of a record is broken */
 };
 
 static void
@@ -380,14 +390,22 @@ survey(struct survey *v, const struct packet *m, size_t at)
 
 /* The next record of a type with the name the chain has reached, from *i and *at on: 1 or 0. */
 static int
-next_of(const struct dns_found *f, const struct packet *m, const struct survey *v, unsigned type,
-    int *i, size_t *at, struct rr *r)
+next_of(const struct dns_found *f, const struct packet *m, struct survey *v, unsigned type, int *i,
+    size_t *at, struct rr *r)
 {
+	char owner[DNS_NAME];
+	int k;
+
 	while (*i < v->n) {
 		(*i)++;
 		if (record_at(m, at, r) < 0)
 			return 0;
-		if (r->type == type && r->class == IN && !r->strange && !strcmp(r->owner, f->name))
+		if (r->type != type || r->class != IN)
+			continue;
+		k = name_at(m, &r->owner, owner);
+		if (k < 0)
+			v->bad = 1;
+		else if (k != STRANGE && !strcmp(owner, f->name))
 			return 1;
 	}
 	return 0;
@@ -402,7 +420,7 @@ shortest(struct dns_found *f, uint32_t ttl)
 
 /* Follow the CNAMEs as far as the answer knows them: 0, or -1: broken, or too many. */
 static int
-follow(struct dns_found *f, const struct packet *m, const struct survey *v, int links)
+follow(struct dns_found *f, const struct packet *m, struct survey *v, int links)
 {
 	struct rr r;
 	size_t at;
@@ -412,7 +430,7 @@ follow(struct dns_found *f, const struct packet *m, const struct survey *v, int 
 		i = 0;
 		at = v->answers;
 		if (!next_of(f, m, v, DNS_CNAME, &i, &at, &r))
-			return 0;
+			return v->bad ? -1 : 0;
 		k = name_in(m, &r, 0, f->name);
 		if (k < 0 || k == STRANGE || !f->name[0] || f->links++ == links)
 			return -1;
@@ -422,7 +440,7 @@ follow(struct dns_found *f, const struct packet *m, const struct survey *v, int 
 
 /* The records at the end of the chain: how many were not as they should be. */
 static int
-collect(struct dns_found *f, const struct packet *m, const struct survey *v, int type)
+collect(struct dns_found *f, const struct packet *m, struct survey *v, int type)
 {
 	size_t at = v->answers;
 	int bad = 0, i = 0;
@@ -508,6 +526,8 @@ dnsmsg_read(struct dns_found *f, const unsigned char *p, size_t n, const char *n
 	if ((p[3] & RCODE) == NXDOMAIN)
 		return nothing(f, &m, &v);
 	bad = collect(f, &m, &v, type);
+	if (v.bad)
+		return M_REFUSED;
 	if (f->rrs)
 		return M_OK;
 	return bad || f->cut ? M_REFUSED : nothing(f, &m, &v);
