@@ -4,6 +4,7 @@
  * RFC 7505). The questions go one after the other: MX, then for each host AAAA and A.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -15,7 +16,6 @@
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 enum {
-	SERVERS = 4,
 	LEAST_MS = 60000,		/* an answer is used at least so long */
 	MOST_MS = 3600000
 };
@@ -71,10 +71,9 @@ keep(struct way *w, uint32_t ttl)
 }
 
 static void
-add_hop(struct way *w, const char *host, const struct ip *ip)
+add_address(struct way *w, const struct ip *ip)
 {
 	static const struct ip none, loopback6 = { { [15] = 1 } };
-	struct hop *h = &w->hop[w->n];
 	int by_mx = !routes[w->row].host[0];
 
 	if (w->n == ADDRESSES || !memcmp(ip, &none, sizeof(none)))
@@ -82,12 +81,8 @@ add_hop(struct way *w, const char *host, const struct ip *ip)
 	/* nobody's MX is our own loopback */
 	if (by_mx && (ip_is4(ip) ? ip->a[12] == 127 || ip->a[12] == 0 : ip_within(ip, &loopback6, 128)))
 		return;
-	memset(h, 0, sizeof(*h));
-	(void)text_copy(h->host, sizeof(h->host), host, strlen(host));
-	h->ip = *ip;
-	h->route = &routes[w->row];
-	h->port = h->route->port;
-	w->n++;
+	w->address[w->n].ip = *ip;
+	w->address[w->n++].host = w->host;
 }
 
 static void next_question(struct way *w);
@@ -101,7 +96,7 @@ addresses(struct dns_query *q, const struct dns_answer *a)
 	if (a->status == DNS_SERVFAIL || a->status == DNS_TIMEOUT)
 		w->soft = 1;
 	for (i = 0; i < a->n; i++)
-		add_hop(w, w->hosts[w->host], &a->rr[i].ip);
+		add_address(w, &a->rr[i].ip);
 	if (a->status == DNS_OK)
 		keep(w, a->ttl);
 	if (w->six == prefer_ipv6) {
@@ -133,11 +128,12 @@ next_question(struct way *w)
 		return;
 	}
 	w->q.done = addresses;
-	if (dns_ask(&w->q, w->hosts[w->host], w->six ? DNS_AAAA : DNS_A) < 0) {
-		w->soft = 1;
-		w->host = w->nhosts;
-		conclude(w);
+	while (w->host < w->nhosts && dns_ask(&w->q, w->hosts[w->host], w->six ? DNS_AAAA : DNS_A) < 0) {
+		w->soft |= errno != EINVAL;	/* else it is no name: no host of that name is there */
+		w->host++;
 	}
+	if (w->host == w->nhosts)
+		conclude(w);
 }
 
 /* ---- MX ---- */
@@ -280,6 +276,7 @@ route_find(struct way *w, int row, const char *domain, void (*done)(struct way *
 {
 	const char *name = routes[row].host[0] ? routes[row].host : domain;
 	struct ip ip;
+	int asked;
 
 	w->row = row;
 	w->done = done;
@@ -289,7 +286,8 @@ route_find(struct way *w, int row, const char *domain, void (*done)(struct way *
 	w->q.arg = w;
 	(void)text_copy(w->name, sizeof(w->name), name, strlen(name));
 	if (literal(&ip, name) == 0) {
-		add_hop(w, name, &ip);
+		(void)text_copy(w->hosts[0], sizeof(w->hosts[0]), name, strlen(name));
+		add_address(w, &ip);
 		w->state = w->n ? WAY_OPEN : WAY_NEVER;
 		(void)text_copy(w->status, sizeof(w->status), "5.4.4", 5);
 		w->words = "not an address for mail";
@@ -298,22 +296,25 @@ route_find(struct way *w, int row, const char *domain, void (*done)(struct way *
 		w->nhosts = 1;
 		(void)text_copy(w->hosts[0], sizeof(w->hosts[0]), name, strlen(name));
 		w->q.done = addresses;
-		if (dns_ask(&w->q, name, w->six ? DNS_AAAA : DNS_A) < 0)
-			return -1;
+		asked = dns_ask(&w->q, name, w->six ? DNS_AAAA : DNS_A);
 	} else {
 		w->q.done = exchangers;
-		if (dns_ask(&w->q, name, DNS_MX) < 0)
-			return -1;
+		asked = dns_ask(&w->q, name, DNS_MX);
 	}
-	w->state = WAY_ASKING;
-	return 0;
+	w->state = asked == 0 ? WAY_ASKING : WAY_NEVER;
+	(void)text_copy(w->status, sizeof(w->status), "5.1.2", 5);
+	w->words = "not a name of a domain";
+	return asked < 0 && errno != EINVAL ? -1 : 0;
 }
 
 void
-route_cancel(struct way *w)
+route_hop(struct hop *h, const struct way *w, int i)
 {
-	dns_cancel(&w->q);
-	w->state = WAY_NONE;
+	memset(h, 0, sizeof(*h));
+	memcpy(h->host, w->hosts[w->address[i].host], sizeof(h->host));
+	h->ip = w->address[i].ip;
+	h->route = &routes[w->row];
+	h->port = h->route->port;
 }
 
 /* ---- start ---- */
@@ -336,22 +337,20 @@ server(struct dns_server *s, const char *text)
 static void
 init_servers(void)
 {
-	static struct dns_server servers[SERVERS];
-	static char conf[4096];
+	static struct dns_server servers[DNS_SERVERS];
+	static char conf[16384];
 	size_t i;
 	int n = 0;
 
 	for (i = 0; i < LEN(name_servers); i++) {
 		if (!name_servers[i][0])
 			continue;
-		if (n == SERVERS || server(&servers[n++], name_servers[i]) < 0)
+		if (n == DNS_SERVERS || server(&servers[n++], name_servers[i]) < 0)
 			die(EX_CONFIG, "config.h: name_servers[] row %d \"%s\": not an address, or too many",
 			    (int)i + 1, name_servers[i]);
 	}
 	if (!n && fs_slurp("/etc/resolv.conf", conf, sizeof(conf)) > 0)
-		n = dns_resolv_conf(servers, SERVERS, conf);
-	if (!n)
-		n = server(&servers[0], "127.0.0.1") == 0;
+		n = dns_resolv_conf(servers, DNS_SERVERS, conf);
 	dns_init(servers, n, random_bytes);
 }
 
