@@ -116,6 +116,8 @@ conclude(struct way *w)
 		settle(w, WAY_OPEN, "", "");
 	else if (w->soft)
 		settle(w, WAY_LATER, "4.4.3", "the name servers do not answer");
+	else if (routes[w->row].host[0])	/* our own setting: somebody will mend it */
+		settle(w, WAY_LATER, "4.4.4", "the host of routes[] has no address");
 	else
 		settle(w, WAY_NEVER, "5.4.4", "none of its hosts has an address");
 }
@@ -301,10 +303,10 @@ route_find(struct way *w, int row, const char *domain, void (*done)(struct way *
 		w->q.done = exchangers;
 		asked = dns_ask(&w->q, name, DNS_MX);
 	}
-	w->state = asked == 0 ? WAY_ASKING : WAY_NEVER;
+	w->state = asked == 0 ? WAY_ASKING : errno == EINVAL ? WAY_NEVER : WAY_NONE;
 	(void)text_copy(w->status, sizeof(w->status), "5.1.2", 5);
 	w->words = "not a name of a domain";
-	return asked < 0 && errno != EINVAL ? -1 : 0;
+	return w->state == WAY_NONE ? -1 : 0;
 }
 
 void
