@@ -21,8 +21,9 @@ enum { VOIDS = 16 };
 
 static char voided[VOIDS][ID_TEXT];
 
+static struct fs_dir dir;	/* open when q.walking */
+
 static struct {
-	struct fs_dir dir;
 	struct mail m;		/* m.fd < 0: no file in hand */
 	struct append a;
 	off_t next;		/* of the recipient lines: those before are dealt with */
@@ -34,7 +35,7 @@ static struct {
 	int walking;
 	int late;		/* another round is wanted */
 	int64_t at;		/* when, 0: never */
-} q = { .dir = { .fd = -1 }, .m = { .fd = -1 }, .user = -1 };
+} q = { .m = { .fd = -1 }, .user = -1 };
 
 static void
 queue_path(char path[PATH_TEXT], const char *room, const char *id)
@@ -251,7 +252,7 @@ take_up(void)
 	int bad;
 
 	errno = 0;
-	while ((name = fs_dirnext(&q.dir))) {
+	while ((name = fs_dirnext(&dir))) {
 		if (refused(name))
 			continue;
 		if (queue_open(&q.m, name, &bad) == 0) {
@@ -300,7 +301,7 @@ queue_tick(int wait)
 	if (!q.walking && q.late && loop_now >= q.at) {
 		q.late = 0;
 		q.at = 0;
-		if (fs_diropen(&q.dir, "spool/queue") < 0) {
+		if (fs_diropen(&dir, "spool/queue") < 0) {
 			store_trouble("spool/queue");
 			queue_late();
 		} else {

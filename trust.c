@@ -2,10 +2,9 @@
 /*
  * Whom we believe as a client: certificates of other servers, and those that vouch for them.
  *
- * A judge (struct judge) stands between an engine and what BearSSL has for chains: the one that
- * checks them (TRUST_CA, TRUST_BUILTIN), or the one that only takes the key out of the first
- * certificate (TRUST_ANY, TRUST_PIN); that the server owns this key its signature in the handshake
- * proves. The certificates that vouch are kept as names and keys in one pool: first those
+ * A judge (struct judge) stands between an engine and what BearSSL has for chains, which
+ * checks them (TRUST_CA, TRUST_BUILTIN); or it only takes the key out of the first certificate
+ * (TRUST_ANY, TRUST_PIN), and that the server owns it its signature in the handshake proves. The certificates that vouch are kept as names and keys in one pool: first those
  * compiled in, which stay, then those of tls/ca.pem, which are read again when the file has
  * changed and no judge looks at them.
  */
@@ -21,6 +20,7 @@
 #include "lib/log.h"
 #include "lib/spki.h"
 #include "lib/text.h"
+#include "lib/x509.h"
 #include "tls.h"
 
 #define CA_PEM "tls/ca.pem"
@@ -29,6 +29,7 @@ enum {
 	ROOTS = 160,			/* certificates that vouch; Debian has 144 */
 	ROOM = 131072,			/* octets of their names and keys */
 	MIN_RSA = 256,			/* octets of a modulus */
+	CERT_MAX = 4096,		/* octets of one certificate that vouches, DER */
 	CHAIN = 6,			/* certificates of a chain: a signature costs milliseconds */
 	YEAR_0 = 719528			/* days from there to 1970 */
 };
@@ -38,18 +39,18 @@ struct judge {
 	struct judge *next;		/* in the free list */
 	struct tls_trust trust;
 	int certs;			/* of the chain, seen so far */
-	struct spki spki;
 	union {
 		br_x509_minimal_context minimal;
-		br_x509_decoder_context decoder;
+		struct spki spki;
 	} x;
+	br_x509_pkey key;		/* in x.spki */
 };
 
 /* Certificates as they are read. */
 struct loader {
 	br_pem_decoder_context pem;
-	br_x509_decoder_context cert;
-	size_t start;			/* where the name of the present one begins in the room */
+	unsigned char der[CERT_MAX];
+	size_t n;			/* octets of the present one */
 	int open, over, left_out;
 };
 
@@ -67,39 +68,23 @@ static struct stamp tried;		/* the file when it was last looked into */
 
 /* ---- certificates that vouch ---- */
 
-/* n octets more of the room; NULL: none left. */
-static unsigned char *
-keep(struct loader *l, const void *p, size_t n)
-{
-	unsigned char *s = room + used;
-
-	if (n > ROOM - used) {
-		l->over = 1;
-		return NULL;
-	}
-	memcpy(s, p, n);
-	used += n;
-	return s;
-}
-
-static void
-name(void *arg, const void *p, size_t n)
-{
-	(void)keep(arg, p, n);
-}
-
 static void
 der(void *arg, const void *p, size_t n)
 {
-	br_x509_decoder_push(arg, p, n);
+	struct loader *l = arg;
+
+	if (n > sizeof(l->der) - l->n) {
+		l->over = 1;
+		return;
+	}
+	memcpy(l->der + l->n, p, n);
+	l->n += n;
 }
 
-/* An object ends, or is broken off: what there is of it in the room goes, unless it is kept. */
+/* An object ends or is broken off that is not kept. */
 static void
 drop(struct loader *l)
 {
-	if (l->open)
-		used = l->start;
 	l->left_out += l->open;
 	l->open = 0;
 }
@@ -110,45 +95,58 @@ begin(struct loader *l)
 	const char *what = br_pem_decoder_name(&l->pem);
 
 	drop(l);
-	br_pem_decoder_setdest(&l->pem, NULL, NULL);
-	if (strcmp(what, "CERTIFICATE") != 0 && strcmp(what, "X509 CERTIFICATE") != 0)
-		return;
-	l->open = 1;
-	l->start = used;
+	l->n = 0;
 	l->over = 0;
-	br_x509_decoder_init(&l->cert, name, l);
-	br_pem_decoder_setdest(&l->pem, der, &l->cert);
+	l->open = strcmp(what, "CERTIFICATE") == 0 || strcmp(what, "X509 CERTIFICATE") == 0;
+	br_pem_decoder_setdest(&l->pem, l->open ? der : NULL, l);
 }
 
-static int
-copy_key(struct loader *l, br_x509_pkey *to, const br_x509_pkey *from)
+/* A copy in the room, which has been seen to be there. */
+static unsigned char *
+keep(const unsigned char *p, size_t n)
 {
-	*to = *from;
-	if (from->key_type == BR_KEYTYPE_EC) {
-		to->key.ec.q = keep(l, from->key.ec.q, from->key.ec.qlen);
-		return to->key.ec.q ? 0 : -1;
+	unsigned char *s = room + used;
+
+	memcpy(s, p, n);
+	used += n;
+	return s;
+}
+
+/* BearSSL's form of a key whose parts are at pub and exp; -1: not of a kind it has. */
+static int
+key_of(br_x509_pkey *k, const struct x509_info *i, unsigned char *pub, unsigned char *exp)
+{
+	k->key_type = (unsigned char)i->kind;
+	if (i->kind == BR_KEYTYPE_RSA) {
+		k->key.rsa.n = pub;
+		k->key.rsa.nlen = i->npub;
+		k->key.rsa.e = exp;
+		k->key.rsa.elen = i->nexp;
+		return 0;
 	}
-	to->key.rsa.n = keep(l, from->key.rsa.n, from->key.rsa.nlen);
-	to->key.rsa.e = keep(l, from->key.rsa.e, from->key.rsa.elen);
-	return to->key.rsa.n && to->key.rsa.e ? 0 : -1;
+	k->key.ec.curve = i->curve;
+	k->key.ec.q = pub;
+	k->key.ec.qlen = i->npub;
+	return i->curve ? 0 : -1;
 }
 
 /* The certificate has been read: a place in the pool, if it is one and there is room. */
 static void
 take(struct loader *l)
 {
-	const br_x509_pkey *key;
-	br_x509_trust_anchor a;
+	br_x509_trust_anchor *a = &roots[nroots];
+	struct x509_info i;
 
-	key = br_x509_decoder_get_pkey(&l->cert);
-	if (l->open && key && !l->over && nroots < ROOTS) {
-		a.dn.data = room + l->start;
-		a.dn.len = used - l->start;
-		a.flags = br_x509_decoder_isCA(&l->cert) ? BR_X509_TA_CA : 0;
-		if (copy_key(l, &a.pkey, key) == 0) {
-			roots[nroots++] = a;
-			l->open = 0;
-		}
+	if (l->open && !l->over && x509_info(&i, l->der, l->n) == 0 && nroots < ROOTS &&
+	    i.nsubject + i.npub + i.nexp <= ROOM - used &&
+	    key_of(&a->pkey, &i, room + used, room + used + i.npub) == 0) {
+		(void)keep(i.pub, i.npub);
+		(void)keep(i.exp, i.nexp);
+		a->dn.data = keep(i.subject, i.nsubject);
+		a->dn.len = i.nsubject;
+		a->flags = i.ca ? BR_X509_TA_CA : 0;
+		nroots++;
+		l->open = 0;
 	}
 	drop(l);
 }
@@ -291,8 +289,7 @@ start_chain(const br_x509_class **ctx, const char *server)
 		br_x509_minimal_vtable.start_chain(&j->x.minimal.vtable,
 		    server && *server ? server : "[]");
 	} else {
-		br_x509_decoder_init(&j->x.decoder, NULL, NULL);
-		spki_init(&j->spki);
+		spki_init(&j->x.spki);
 	}
 }
 
@@ -310,14 +307,10 @@ append(const br_x509_class **ctx, const unsigned char *p, size_t n)
 {
 	struct judge *j = judge(ctx);
 
-	if (!looks(j))
-		return;
-	if (checks_chain(j)) {
+	if (looks(j) && checks_chain(j))
 		br_x509_minimal_vtable.append(&j->x.minimal.vtable, p, n);
-	} else {
-		br_x509_decoder_push(&j->x.decoder, p, n);
-		spki_push(&j->spki, p, n);
-	}
+	else if (looks(j))
+		spki_push(&j->x.spki, p, n);
 }
 
 static void
@@ -331,20 +324,36 @@ end_cert(const br_x509_class **ctx)
 		j->certs++;
 }
 
+static int
+is_pinned(const unsigned char pin[32], const struct spki *s)
+{
+	unsigned char hash[32];
+	br_sha256_context sha;
+
+	br_sha256_init(&sha);
+	br_sha256_update(&sha, s->der, s->n);
+	br_sha256_out(&sha, hash);
+	return memcmp(hash, pin, sizeof(hash)) == 0;
+}
+
 static unsigned
 end_chain(const br_x509_class **ctx)
 {
 	struct judge *j = judge(ctx);
-	unsigned char hash[sizeof(j->trust.pin)];
+	struct spki *s = &j->x.spki;
+	struct x509_info i;
 
 	if (checks_chain(j))
 		return br_x509_minimal_vtable.end_chain(&j->x.minimal.vtable);
 	if (!j->certs)
 		return BR_ERR_X509_EMPTY_CHAIN;
-	if (j->trust.how == TRUST_PIN &&
-	    (spki_out(&j->spki, hash) < 0 || memcmp(hash, j->trust.pin, sizeof(hash)) != 0))
+	if (!spki_done(s) || x509_key(&i, s->der, s->n) < 0)
+		return BR_ERR_X509_TRUNCATED;
+	if (j->trust.how == TRUST_PIN && !is_pinned(j->trust.pin, s))
 		return ERR_PIN;
-	return (unsigned)br_x509_decoder_last_error(&j->x.decoder);
+	if (key_of(&j->key, &i, s->der + (i.pub - s->der), s->der + (i.exp - s->der)) < 0)
+		return BR_ERR_X509_UNSUPPORTED;
+	return 0;
 }
 
 static const br_x509_pkey *
@@ -356,7 +365,7 @@ get_pkey(const br_x509_class *const *ctx, unsigned *usages)
 		return br_x509_minimal_vtable.get_pkey(&j->x.minimal.vtable, usages);
 	if (usages)
 		*usages = BR_KEYTYPE_KEYX | BR_KEYTYPE_SIGN;
-	return &j->x.decoder.pkey;
+	return &j->key;
 }
 
 static const br_x509_class judge_class = {

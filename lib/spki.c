@@ -1,9 +1,11 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * The SubjectPublicKeyInfo of a certificate (RFC 5280 4.1) that comes in pieces: a walk over the
- * elements before it, of which only tags and lengths count.  Nothing is kept, so that a
+ * elements before it, of which only tags and lengths count.  Nothing else is kept, so that a
  * certificate may be as long as it likes.
  */
+#include <string.h>
+
 #include "spki.h"
 
 /* Where we are. The first two elements are entered, those up to the key skipped. */
@@ -14,7 +16,7 @@ enum { TAG, LENGTH, LONG, BODY, DONE, BAD };
 void
 spki_init(struct spki *s)
 {
-	br_sha256_init(&s->sha);
+	s->n = 0;
 	s->left = 0;
 	s->item = CERTIFICATE;
 	s->state = TAG;
@@ -73,6 +75,18 @@ octet(struct spki *s, unsigned ch)
 	}
 }
 
+/* Octets of the key. */
+static void
+keep(struct spki *s, const unsigned char *p, size_t n)
+{
+	if (n > sizeof(s->der) - s->n) {
+		s->state = BAD;
+		return;
+	}
+	memcpy(s->der + s->n, p, n);
+	s->n += n;
+}
+
 void
 spki_push(struct spki *s, const void *p, size_t n)
 {
@@ -82,13 +96,13 @@ spki_push(struct spki *s, const void *p, size_t n)
 	while (n && s->state < DONE) {
 		k = s->state == BODY && n > s->left ? s->left : s->state == BODY ? n : 1;
 		if (s->item == KEY)
-			br_sha256_update(&s->sha, b, k);
+			keep(s, b, k);
 		if (s->state == BODY) {
 			s->left -= (uint32_t)k;
 			if (!s->left)
 				next(s);
 		} else {
-			octet(s, *b);
+			octet(s, *b);	/* nothing, if it is bad now */
 		}
 		b += k;
 		n -= k;
@@ -96,10 +110,7 @@ spki_push(struct spki *s, const void *p, size_t n)
 }
 
 int
-spki_out(const struct spki *s, unsigned char hash[32])
+spki_done(const struct spki *s)
 {
-	if (s->state != DONE)
-		return -1;
-	br_sha256_out(&s->sha, hash);
-	return 0;
+	return s->state == DONE;
 }

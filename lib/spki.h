@@ -1,15 +1,15 @@
-/* The hash by which a certificate's public key is pinned: SHA-256 of its SubjectPublicKeyInfo. */
+/* The public key of a certificate that comes in pieces, as its SubjectPublicKeyInfo. */
 #ifndef SPKI_H
 #define SPKI_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include <bearssl_hash.h>
+enum { SPKI_MAX = 600 };		/* octets: an RSA key of 4096 bits has 550 */
 
-/* A certificate (DER) that comes in pieces. */
 struct spki {
-	br_sha256_context sha;
+	unsigned char der[SPKI_MAX];
+	size_t n;
 	uint32_t left;			/* octets of the present element that are still to come */
 	int item, state, more;
 };
@@ -17,7 +17,7 @@ struct spki {
 void spki_init(struct spki *s);
 void spki_push(struct spki *s, const void *p, size_t n);
 
-/* 0, or -1: what came was no certificate, or not as far as its key. */
-int spki_out(const struct spki *s, unsigned char hash[32]);
+/* Is der[0..n) the key? 0: what came was no certificate, or not as far as its key, or that is too long. */
+int spki_done(const struct spki *s);
 
 #endif

@@ -126,33 +126,78 @@ curve(const struct der *oid)
 	return 0;
 }
 
+/* A number without leading zeros. */
+static int
+number(struct der *in, const unsigned char **p, size_t *n)
+{
+	struct der d;
+
+	if (take(in, INTEGER, &d) < 0)
+		return -1;
+	while (d.p < d.end && !*d.p)
+		d.p++;
+	*p = d.p;
+	*n = (size_t)(d.end - d.p);
+	return 0;
+}
+
 /* SubjectPublicKeyInfo, RFC 3279 2.3, RFC 5480 2. */
 static int
 public_key(struct x509_info *i, struct der *spki)
 {
 	static const unsigned char rsa[] = { 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01 };
 	static const unsigned char ec[] = { 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01 };
-	struct der alg, bits, n, oid, par, seq;
+	struct der alg, bits, oid, par, seq;
 
 	if (take(spki, SEQUENCE, &alg) < 0 || take(&alg, 0x06, &oid) < 0 ||
 	    take(spki, BITS, &bits) < 0 || bits.p == bits.end || *bits.p++ != 0)
 		return -1;
+	i->pub = i->exp = bits.p;
 	if (is(&oid, ec, sizeof(ec))) {
 		i->kind = BR_KEYTYPE_EC;
 		if (take(&alg, 0x06, &par) == 0)
 			i->curve = curve(&par);
-		n = bits;
+		i->npub = (size_t)(bits.end - bits.p);
 	} else if (is(&oid, rsa, sizeof(rsa))) {
 		i->kind = BR_KEYTYPE_RSA;
-		if (take(&bits, SEQUENCE, &seq) < 0 || take(&seq, INTEGER, &n) < 0)
+		if (take(&bits, SEQUENCE, &seq) < 0 || number(&seq, &i->pub, &i->npub) < 0 ||
+		    number(&seq, &i->exp, &i->nexp) < 0)
 			return -1;
-		while (n.p < n.end && !*n.p)
-			n.p++;
-	} else {
-		return 0;
 	}
-	i->pub = n.p;
-	i->npub = (size_t)(n.end - n.p);
+	return 0;
+}
+
+int
+x509_key(struct x509_info *i, const unsigned char *der, size_t n)
+{
+	struct der all, spki;
+
+	memset(i, 0, sizeof(*i));
+	all.p = der;
+	all.end = der + n;
+	return take(&all, SEQUENCE, &spki) < 0 || all.p != all.end ? -1 : public_key(i, &spki);
+}
+
+/* Basic constraints, RFC 5280 4.2.1.9, among what follows the key. */
+static int
+is_ca(struct der *tbs)
+{
+	static const unsigned char basic[] = { 0x55, 0x1d, 0x13 };
+	struct der all, ext, list, oid, value;
+
+	while (tbs->p < tbs->end && *tbs->p != CONTEXT_3)
+		if (take(tbs, *tbs->p, &all) < 0)
+			return 0;
+	if (take(tbs, CONTEXT_3, &all) < 0 || take(&all, SEQUENCE, &list) < 0)
+		return 0;
+	while (take(&list, SEQUENCE, &ext) == 0) {
+		if (take(&ext, 0x06, &oid) < 0 || !is(&oid, basic, sizeof(basic)))
+			continue;
+		if (ext.p < ext.end && *ext.p == BOOLEAN)
+			(void)take(&ext, BOOLEAN, &value);	/* critical: so what */
+		return take(&ext, OCTETS, &all) == 0 && take(&all, SEQUENCE, &ext) == 0 &&
+		    take(&ext, BOOLEAN, &value) == 0 && is(&value, "\xff", 1);
+	}
 	return 0;
 }
 
@@ -170,9 +215,15 @@ x509_info(struct x509_info *i, const unsigned char *der, size_t n)
 		return -1;
 	/* serial number, signature algorithm, issuer; validity; subject; key */
 	if (take(&tbs, INTEGER, &skip) < 0 || take(&tbs, SEQUENCE, &skip) < 0 ||
-	    take(&tbs, SEQUENCE, &skip) < 0 || take(&tbs, SEQUENCE, &validity) < 0 ||
-	    take(&tbs, SEQUENCE, &skip) < 0 || take(&tbs, SEQUENCE, &spki) < 0)
+	    take(&tbs, SEQUENCE, &skip) < 0 || take(&tbs, SEQUENCE, &validity) < 0)
 		return -1;
+	i->subject = tbs.p;
+	if (take(&tbs, SEQUENCE, &skip) < 0)
+		return -1;
+	i->nsubject = (size_t)(tbs.p - i->subject);
+	if (take(&tbs, SEQUENCE, &spki) < 0)
+		return -1;
+	i->ca = is_ca(&tbs);
 	if (when(&validity, &i->not_before) < 0 || when(&validity, &i->not_after) < 0)
 		return -1;
 	/* what follows: signature algorithm and signature */

@@ -20,10 +20,18 @@ struct x509_info {
 	int curve;			/* of an EC key: BR_EC_secp256r1 ..., 0: something else */
 	const unsigned char *pub;	/* the point, or the modulus without leading zeros */
 	size_t npub;
+	const unsigned char *exp;	/* of an RSA key, without leading zeros */
+	size_t nexp;
+	const unsigned char *subject;	/* its name, DER */
+	size_t nsubject;
+	int ca;				/* it may sign others */
 };
 
 /* Look into a certificate that fills der[0..n) exactly: 0, or -1 if it is none. */
 int x509_info(struct x509_info *i, const unsigned char *der, size_t n);
+
+/* The same for a SubjectPublicKeyInfo alone: kind, curve, pub, exp. */
+int x509_key(struct x509_info *i, const unsigned char *der, size_t n);
 
 struct x509_self {
 	const char *const *name;	/* DNS names; the first is the subject too */
