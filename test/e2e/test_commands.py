@@ -40,9 +40,9 @@ def install_and_size():
         files = sorted(os.path.relpath(os.path.join(a, f), d) for a, _, fs in os.walk(d)
                        for f in fs)
         if cmd == 'install':
-            assert files == ['opt/x/sbin/mailq', 'opt/x/sbin/maild', 'opt/x/sbin/newaliases',
+            assert files == ['opt/x/sbin/maild', 'opt/x/sbin/mailq', 'opt/x/sbin/newaliases',
                              'opt/x/sbin/sendmail', 'opt/x/share/man/man8/maild.8'], files
-            r = subprocess.run([os.path.join(d, files[1]), 'help'], capture_output=True, text=True)
+            r = subprocess.run([os.path.join(d, files[0]), 'help'], capture_output=True, text=True)
             assert r.returncode == 0 and 'usage' in r.stdout
             r = subprocess.run([os.path.join(d, files[2])], capture_output=True, text=True)
             assert r.returncode == 0 and 'config.h' in r.stdout

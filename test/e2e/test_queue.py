@@ -92,8 +92,9 @@ def hold_flush_and_drop():
     fails(s, 66, 'hold', a)
     assert os.listdir(s.path('spool', 'hold')) == [a]
     # all, or its domain: it stays where it is
-    for args, again in ((['flush'], [b]), (['flush', 'OTHER.test'], [b]), (['flush', 'remote.test'], []),
-                        (['flush', 'nowhere.test'], []), (['flush', b], [b]), (['flush', a], [a])):
+    for args, again in ((['flush'], [b]), (['flush', 'OTHER.test'], [b]),
+                        (['flush', 'remote.test'], []), (['flush', 'nowhere.test'], []),
+                        (['flush', b], [b]), (['flush', a], [a])):
         mark = len(s.log())
         assert out(s, *args) == ''
         for i in again:
@@ -179,7 +180,8 @@ def what_waits_for_a_mailbox_is_listed():
             os.fchown(f.fileno(), os.stat(s.store).st_uid, os.stat(s.store).st_gid)
         fcntl.lockf(f, fcntl.LOCK_EX)
         i = s.deliver(message())
-        big = s.deliver(message(body='x' * 70 + '\r\n' * 9000), ['alice@localhost', 'bob@localhost'])
+        big = s.deliver(message(body='x' * 70 + '\r\n' * 9000),
+                        ['alice@localhost', 'bob@localhost'])
         q = wait_for('two letters', lambda: (lambda q: len(q) == 2 and q)(queue(s)))
         assert q[i][0] == q[big][0] == 'local'
         assert q[i][3] == 'peer@remote.test'
@@ -214,10 +216,12 @@ def answer(c):
 @test
 def the_socket_takes_one_line_and_no_nonsense():
     s = fresh()
-    for data, want in ((b'queue\n', b'the queue is empty\nok\n'), (b'  queue \r\n', b'the queue is empty\nok\n'),
-                       (b'queue\nqueue\n', b'the queue is empty\nok\n'), (b'\n', b'error: 64 '), (b'queue x\n', b'error: 64 '),
-                       (b'show\n', b'error: 64 '), (b'QUEUE\n', b'error: 64 '), (b'a b c d\n', b'error: 64 '),
-                       (b'queue\0\n', b'error: 64 '), (b'x' * 600, b'error: 64 '),
+    empty = b'the queue is empty\nok\n'
+    for data, want in ((b'queue\n', empty), (b'  queue \r\n', empty), (b'queue\nqueue\n', empty),
+                       (b'\n', b'error: 64 '), (b'queue x\n', b'error: 64 '),
+                       (b'show\n', b'error: 64 '), (b'QUEUE\n', b'error: 64 '),
+                       (b'a b c d\n', b'error: 64 '), (b'queue\0\n', b'error: 64 '),
+                       (b'x' * 600, b'error: 64 '),
                        (b'x' * 100000 + b'\n', b'error: 64 '), (b'show ../users\n', b'error: 65 '),
                        (b'hold \xff\n', b'error: 65 '), (b'flush a/b\n', b'error: 65 ')):
         try:
@@ -249,8 +253,8 @@ def ten_thousand_letters():
     for i in range(10000):
         path = os.path.join(d, '%021x' % (0x0006410f3a2b1000000000 + i))
         with open(path, 'w') as f:
-            f.write('F<s%d@example.org> BY=local\n' % i + 'T<a@remote.test>\nD<b@remote.test>\n' * 5 +
-                    '\nSubject: x\n\nx\n')
+            f.write('F<s%d@example.org> BY=local\n' % i +
+                    'T<a@remote.test>\nD<b@remote.test>\n' * 5 + '\nSubject: x\n\nx\n')
         os.chmod(path, 0o600)
         if ROOT:
             os.chown(path, st.st_uid, st.st_gid)

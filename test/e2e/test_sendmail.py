@@ -132,8 +132,9 @@ def what_is_written_comes_out():
         ok(s, '-i alice', b'From: x@y.test\n' + HEAD.encode() + b'\n' + data)
         same(one(s, 'alice')[1], crlf(b'From: x@y.test\n' + HEAD.encode()) + b'\r\n' + want,
              repr(data[:40]))
-    for args, end in (('alice', b''), ('-i alice', b'.\r\nmore\r\n'), ('-oi alice', b'.\r\nmore\r\n'),
-                      ('-o i alice', b'.\r\nmore\r\n')):
+    more = b'.\r\nmore\r\n'
+    for args, end in (('alice', b''), ('-i alice', more), ('-oi alice', more),
+                      ('-o i alice', more)):
         ok(s, args, b'From: x@y.test\n' + HEAD.encode() + b'\nbody\n.\nmore\n')
         rest = one(s, 'alice')[1]
         assert rest.endswith(b'\r\n\r\nbody\r\n' + end), (args, rest)
@@ -394,8 +395,9 @@ def a_server_that_misbehaves():
             assert (b'\r\n.\r\n' in f.got) == (step == 'end'), \
                 (step, bad, f.got)
     f = Fake(store, good + [None])
-    r = subprocess.run([s.bin, '-d', store, 'sendmail', '-N', 'NEVER', '-R', 'HDRS', '-V', 'e1', 'alice'],
-                       input='\u00e4\n'.encode(), capture_output=True, timeout=60, env=s.env)
+    r = subprocess.run([s.bin, '-d', store, 'sendmail', '-N', 'NEVER', '-R', 'HDRS', '-V', 'e1',
+                        'alice'], input='\u00e4\n'.encode(), capture_output=True, timeout=60,
+                       env=s.env)
     f.join(30)
     assert r.returncode == 0, r
     want = ('EHLO mx.example.org\r\nMAIL FROM:<%s@mx.example.org> SIZE=4 BODY=8BITMIME RET=HDRS '
@@ -453,9 +455,10 @@ def from_mutt():
         f.write('set sendmail="%s -d %s sendmail -oem -oi"\nset copy=no\nset from="bob@localhost"\n'
                 'set use_envelope_from=yes\nset dsn_notify="never"\nset send_charset="utf-8"\n'
                 % (s.bin, s.store))
-    r = subprocess.run(['mutt', '-n', '-F', d + '/muttrc', '-s', 'Gr\u00fc\u00dfe', '-b', 'carol@localhost',
-                        '--', 'alice@localhost'], input='.\nHell\u00f6\nFrom me\n'.encode(),
-                       capture_output=True, timeout=60, env=env)
+    r = subprocess.run(['mutt', '-n', '-F', d + '/muttrc', '-s', 'Gr\u00fc\u00dfe', '-b',
+                        'carol@localhost', '--', 'alice@localhost'],
+                       input='.\nHell\u00f6\nFrom me\n'.encode(), capture_output=True, timeout=60,
+                       env=env)
     assert r.returncode == 0, r
     for u in ('alice', 'carol'):
         path, rest = one(s, u)
