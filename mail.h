@@ -510,7 +510,7 @@ int sign_command(const char *domain, const char *dir);
 
 /* ---- control.c: sockets in the store: `control` for the postmaster, `submit` for sendmail ---- */
 
-/* Make and listen; before privileges are dropped. die()s. */
+/* Make and listen; right after privileges are dropped: they belong to who serves. die()s. */
 void control_init(void);
 
 /* ---- sendmail.c: the command line that programs expect ---- */
