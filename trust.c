@@ -14,10 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <bearssl_pem.h>
-
 #include "lib/fs.h"
 #include "lib/log.h"
+#include "lib/pem.h"
 #include "lib/spki.h"
 #include "lib/text.h"
 #include "lib/x509.h"
@@ -48,10 +47,9 @@ struct judge {
 
 /* Certificates as they are read. */
 struct loader {
-	br_pem_decoder_context pem;
+	struct pem pem;
 	unsigned char der[CERT_MAX];
-	size_t n;			/* octets of the present one */
-	int open, over, left_out;
+	int left_out;
 };
 
 static struct judge pool[CLIENTS];
@@ -67,39 +65,6 @@ static int watching;			/* judges that look at those of the file */
 static struct stamp tried;		/* the file when it was last looked into */
 
 /* ---- certificates that vouch ---- */
-
-static void
-der(void *arg, const void *p, size_t n)
-{
-	struct loader *l = arg;
-
-	if (n > sizeof(l->der) - l->n) {
-		l->over = 1;
-		return;
-	}
-	memcpy(l->der + l->n, p, n);
-	l->n += n;
-}
-
-/* An object ends or is broken off that is not kept. */
-static void
-drop(struct loader *l)
-{
-	l->left_out += l->open;
-	l->open = 0;
-}
-
-static void
-begin(struct loader *l)
-{
-	const char *what = br_pem_decoder_name(&l->pem);
-
-	drop(l);
-	l->n = 0;
-	l->over = 0;
-	l->open = strcmp(what, "CERTIFICATE") == 0 || strcmp(what, "X509 CERTIFICATE") == 0;
-	br_pem_decoder_setdest(&l->pem, l->open ? der : NULL, l);
-}
 
 /* A copy in the room, which has been seen to be there. */
 static unsigned char *
@@ -130,64 +95,50 @@ key_of(br_x509_pkey *k, const struct x509_info *i, unsigned char *pub, unsigned 
 	return i->curve ? 0 : -1;
 }
 
-/* The certificate has been read: a place in the pool, if it is one and there is room. */
-static void
-take(struct loader *l)
+/* The certificate has been read: a place in the pool, if it is one and there is room. 0 or -1. */
+static int
+take(const struct pem *o)
 {
 	br_x509_trust_anchor *a = &roots[nroots];
 	struct x509_info i;
 
-	if (l->open && !l->over && x509_info(&i, l->der, l->n) == 0 && nroots < ROOTS &&
-	    i.nsubject + i.npub + i.nexp <= ROOM - used &&
-	    key_of(&a->pkey, &i, room + used, room + used + i.npub) == 0) {
-		(void)keep(i.pub, i.npub);
-		(void)keep(i.exp, i.nexp);
-		a->dn.data = keep(i.subject, i.nsubject);
-		a->dn.len = i.nsubject;
-		a->flags = i.ca ? BR_X509_TA_CA : 0;
-		nroots++;
-		l->open = 0;
-	}
-	drop(l);
-}
-
-/* Some PEM text, without CR: BearSSL takes it for an error at places. */
-static void
-feed(struct loader *l, const char *p, size_t n)
-{
-	size_t k;
-
-	for (; n; p += k, n -= k) {
-		k = br_pem_decoder_push(&l->pem, p, n);
-		switch (br_pem_decoder_event(&l->pem)) {
-		case BR_PEM_BEGIN_OBJ:
-			begin(l);
-			break;
-		case BR_PEM_END_OBJ:
-			take(l);
-			break;
-		case BR_PEM_ERROR:
-			drop(l);
-			break;
-		}
-	}
+	if (nroots == ROOTS || x509_info(&i, o->der, o->n) < 0 ||
+	    i.nsubject + i.npub + i.nexp > ROOM - used ||
+	    key_of(&a->pkey, &i, room + used, room + used + i.npub) < 0)
+		return -1;
+	(void)keep(i.pub, i.npub);
+	(void)keep(i.exp, i.nexp);
+	a->dn.data = keep(i.subject, i.nsubject);
+	a->dn.len = i.nsubject;
+	a->flags = i.ca ? BR_X509_TA_CA : 0;
+	nroots++;
+	return 0;
 }
 
 static void
 load_begin(struct loader *l)
 {
-	memset(l, 0, sizeof(*l));
-	br_pem_decoder_init(&l->pem);
+	pem_init(&l->pem, pem_is_cert, l->der, sizeof(l->der));
+	l->left_out = 0;
 }
 
-/* The last line may lack its end. */
+/* Whole lines. */
 static void
-load_end(struct loader *l, const char *what, int from)
+feed(struct loader *l, const char *p, size_t n)
 {
-	feed(l, "\n", 1);
-	drop(l);
+	const char *end = p + n;
+	int r;
+
+	while ((r = pem_next(&l->pem, &p, end)) != 0)
+		if (r < 0 || take(&l->pem) < 0)
+			l->left_out++;
+}
+
+static void
+load_end(const struct loader *l, const char *what, int from)
+{
 	log_event("-", "tls trust=%s certificates=%d left_out=%d", what, nroots - from,
-	    l->left_out);
+	    l->left_out + l->pem.inside);
 }
 
 /* Those of config.h, once. */
@@ -211,14 +162,20 @@ static int
 read_file(struct loader *l, int fd)
 {
 	char b[4096];
-	ssize_t i, k, n;
+	size_t have = 0, k;
+	ssize_t n;
 
-	while ((n = read(fd, b, sizeof(b))) > 0) {
-		for (i = k = 0; i < n; i++)
-			if (b[i] != '\r')
-				b[k++] = b[i];
-		feed(l, b, (size_t)k);
+	while ((n = read(fd, b + have, sizeof(b) - have)) > 0) {
+		have += (size_t)n;
+		for (k = have; k && b[k - 1] != '\n'; k--)
+			;
+		if (!k && have == sizeof(b))
+			k = have;	/* that is no line of ours */
+		feed(l, b, k);
+		have -= k;
+		memmove(b, b + k, have);
 	}
+	feed(l, b, have);
 	return n < 0 ? -1 : 0;
 }
 

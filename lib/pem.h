@@ -14,6 +14,28 @@ enum {
 	PEM_KEY = 4096		/* of a private key, DER */
 };
 
+/*
+ * The objects of a PEM text with names that are `wanted`, one by one, as DER in a buffer of the caller's.
+ * The text may come in pieces that are whole lines.
+ */
+struct pem {
+	int (*wanted)(const char *name, size_t n);
+	unsigned char *der;
+	size_t n, size;			/* octets of the object; room for it */
+	int inside;			/* the text so far ends within one that is wanted */
+	int over;			/* one was larger than the buffer */
+	int bad, padded;
+};
+void pem_init(struct pem *o, int (*wanted)(const char *name, size_t n), unsigned char *der,
+    size_t size);
+
+/* 1: the next object is there, and *p behind it; 0: no more of them in p to end; -1: it is damaged
+ * or too large. */
+int pem_next(struct pem *o, const char **p, const char *end);
+
+/* Is it what certificates are called? For `wanted`. */
+int pem_is_cert(const char *name, size_t n);
+
 struct pem_chain {
 	br_x509_certificate cert[PEM_CERTS];	/* the leaf first */
 	size_t n;
