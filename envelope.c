@@ -550,7 +550,7 @@ back(struct smtp *s, const struct addr *a, const struct params *m)
 	struct addr b;
 
 	if (s->sender[0] || forward_reverse(a->local, a->nlocal, dst) < 0 ||
-	    addr_mailbox(&b, dst, strlen(dst)) < 0)
+	    addr_mailbox8(&b, dst, strlen(dst)) < 0)
 		return nobody;
 	return take(s, &b, m, 1);
 }

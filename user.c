@@ -623,28 +623,14 @@ bad_row(int row, const char *what)
 	    aliases[row].to, what);
 }
 
-/* local@domain, maybe with UTF-8? */
-static int
-is_mailbox(const char *p, size_t n)
-{
-	char path[ADDR_TEXT + 3];
-	struct addr a;
-
-	if (n > ADDR_TEXT)
-		return 0;
-	path[0] = '<';
-	memcpy(path + 1, p, n);
-	path[n + 1] = '>';
-	return addr_path(&a, path, n + 2, ADDR_UTF8) == (long)n + 2;
-}
-
 static void
 check_domain(const char *table, size_t row, const char *domain)
 {
 	char text[ADDR_DOMAIN + 3] = "x@";
+	struct addr a;
 
-	if (text_copy(text + 2, sizeof(text) - 2, domain, strlen(domain)) < 0 || domain[0] == '[' ||
-	    !is_mailbox(text, strlen(text)))
+	if (text_copy(text + 2, sizeof(text) - 2, domain, strlen(domain)) < 0 ||
+	    addr_mailbox8(&a, text, strlen(text)) < 0 || a.literal)
 		die(EX_CONFIG, "config.h: %s[] row %d \"%s\": not a domain", table, (int)row + 1,
 		    domain);
 }
@@ -702,12 +688,13 @@ static void
 check_word(int row, struct word *w)
 {
 	char text[ADDR_TEXT * 4 + 1];
+	struct addr a;
 	int slot;
 
 	if (!printable(&w->local))
 		bad_row(row, "the right side has something that is no name");
 	if (outside(&w->domain)) {
-		if (!is_mailbox(w->raw.p, w->raw.n))
+		if (addr_mailbox8(&a, w->raw.p, w->raw.n) < 0)
 			bad_row(row, "the right side has something that is no address");
 		return;
 	}

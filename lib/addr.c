@@ -320,6 +320,13 @@ addr_mailbox(struct addr *a, const char *p, size_t n)
 	return n && mailbox(a, p, n, 0) == n ? 0 : -1;
 }
 
+int
+addr_mailbox8(struct addr *a, const char *p, size_t n)
+{
+	memset(a, 0, sizeof(*a));
+	return n && mailbox(a, p, n, ADDR_UTF8) == n ? 0 : -1;
+}
+
 size_t
 addr_local(char *dst, const struct addr *a)
 {

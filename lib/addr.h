@@ -44,6 +44,9 @@ size_t addr_utf8(const char *p, size_t n);
 /* The same as addr_path() for a bare Mailbox that fills p[0..n) exactly: 0 or -1. */
 int addr_mailbox(struct addr *a, const char *p, size_t n);
 
+/* And with UTF-8 allowed. */
+int addr_mailbox8(struct addr *a, const char *p, size_t n);
+
 /* Is p[0..n) a Domain (RFC 5321 4.1.2) or an address literal (4.1.3)? For HELO, EHLO. */
 int addr_domain(const char *p, size_t n);
 int addr_literal(const char *p, size_t n);

@@ -206,14 +206,12 @@ def a_setting_lets_it_send_as_anyone():
 
 @test
 def foreign_recipients_are_not_relayed():
-    for port, s in ((465, shared()), (25, shared())):
-        with s.sender(port=465) if port == 465 else s.smtp(25) as c:
-            if port == 25:
-                c.ehlo()
-            c.expect(250, 'MAIL FROM:<alice@localhost>')
-            c.expect(550, 'RCPT TO:<someone@other.test>', '5.7.1')
-            c.expect(550, 'RCPT TO:<someone@[127.0.0.1]>') if port == 25 else None
-            c.expect(250, 'RCPT TO:<bob@localhost>')
+    with shared().smtp(25) as c:
+        c.ehlo()
+        c.expect(250, 'MAIL FROM:<alice@localhost>')
+        c.expect(550, 'RCPT TO:<someone@other.test>', '5.7.1')
+        c.expect(550, 'RCPT TO:<someone@[127.0.0.1]>')
+        c.expect(250, 'RCPT TO:<bob@localhost>')
 
 
 @test

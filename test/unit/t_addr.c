@@ -256,6 +256,10 @@ tables(void)
 	CHECK_INT(addr_path(&a, BYTES("<a@b\0>"), 0), -1);
 	CHECK_INT(addr_mailbox(&a, BYTES("a@b")), 0);
 	CHECK_INT(addr_mailbox(&a, BYTES("a@b>")), -1);
+	CHECK_INT(addr_mailbox(&a, BYTES(U2 "@b")), -1);
+	CHECK_INT(addr_mailbox8(&a, BYTES(U2 "@b" U3)), 0);
+	CHECK_INT(addr_mailbox8(&a, BYTES(U2 "@b\xff")), -1);
+	CHECK_INT(addr_mailbox8(&a, BYTES(U2)), -1);
 	CHECK_INT(addr_mailbox(&a, BYTES("a")), -1);
 	CHECK_INT(addr_mailbox(&a, "", 0), -1);
 	CHECK_INT(addr_mailbox(&a, BYTES("@r:a@b")), -1);
