@@ -135,8 +135,8 @@ void loop_turn(int max_ms, const sigset_t *sigs, int (*commit)(int quiet));
 struct conn *conn_new(int fd, const struct kind *k, const struct transport *tp, int keep);
 
 /*
- * A new connection of our own to an address, TCP_NODELAY, being made; `start` is called when it stands,
- * and if it cannot be made it ends with `why`. NULL: no slot or no socket.
+ * A new connection of our own to an address, TCP_NODELAY, being made; `start` is called when it
+ * stands, and if it cannot be made it ends with `why`. NULL: no slot or no socket.
  */
 struct conn *conn_connect(const struct ip *to, int port, const struct kind *k, int keep);
 

@@ -21,7 +21,7 @@ digit(char ch)
 	return ch >= '0' && ch <= '9';
 }
 
-/* "D.DDD.DDD" of the class `class`, with a space or nothing behind it: its length, 0: there is none. */
+/* "D.DDD.DDD" of a class, with a space or nothing behind it: its length; 0: there is none. */
 static size_t
 status(const char *p, size_t n, int class)
 {
