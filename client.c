@@ -224,7 +224,7 @@ secret(struct session *s, char buf[SECRETS], struct sasl *l)
 			continue;
 		name++;
 		word = name + strcspn(name, " \r\n");
-		if (*word == ' ' && word + 1 < e &&
+		if (word > name && *word == ' ' && word + 1 < e &&
 		    text_copy(l->name, sizeof(l->name), name, (size_t)(word - name)) == 0 &&
 		    text_copy(l->password, sizeof(l->password), word + 1,
 		    (size_t)(e - word - 1)) == 0)
@@ -535,8 +535,17 @@ work(struct conn *c)
 	send_work(c->session);
 }
 
+/* Late, or we are to stop: then a server that has a whole letter may still say whether it takes it. */
+static void
+expire(struct conn *c)
+{
+	if (!stopping || !send_undecided(c->session))
+		conn_abort(c, stopping ? "stopping" : "timed out");
+}
+
 static const struct kind client_kind = {
-	.name = "client", .start = start, .input = input, .drain = drain, .work = work, .end = end
+	.name = "client", .start = start, .input = input, .drain = drain, .work = work,
+	.expire = expire, .end = end
 };
 
 int
