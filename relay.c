@@ -439,6 +439,8 @@ session_next(void *arg)
 {
 	struct session *x = arg;
 
+	if (stopping)
+		return NULL;
 	while (!x->ready && (x->job = take_job(x->d)) >= 0)
 		prepare(x);
 	x->ready = 0;
