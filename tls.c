@@ -126,6 +126,21 @@ suites(br_ssl_engine_context *e)
 		br_ssl_engine_set_suites(e, chacha, sizeof(chacha) / sizeof(chacha[0]));
 }
 
+/* BearSSL's choice would bring both forms of Poly1305 along, one of which is never used. */
+static void
+chapol(br_ssl_engine_context *e)
+{
+#if defined(__x86_64__) || defined(__aarch64__)
+	br_chacha20_run sse2 = br_chacha20_sse2_get();
+
+	br_ssl_engine_set_chacha20(e, sse2 ? sse2 : br_chacha20_ct_run);
+	br_ssl_engine_set_poly1305(e, br_poly1305_ctmulq_get());
+	br_ssl_engine_set_chapol(e, &br_sslrec_in_chapol_vtable, &br_sslrec_out_chapol_vtable);
+#else
+	br_ssl_engine_set_default_chapol(e);
+#endif
+}
+
 /* What BearSSL's own profiles do, less what is old: no CBC, no RSA key exchange, no SHA-1. */
 static void
 profile(br_ssl_engine_context *e)
@@ -138,65 +153,76 @@ profile(br_ssl_engine_context *e)
 	br_ssl_engine_set_prf_sha256(e, br_tls12_sha256_prf);
 	br_ssl_engine_set_prf_sha384(e, br_tls12_sha384_prf);
 	br_ssl_engine_set_default_aes_gcm(e);
-	br_ssl_engine_set_default_chapol(e);
+	chapol(e);
 	br_ssl_engine_set_default_ec(e);
 	br_ssl_engine_set_all_flags(e, BR_OPT_ENFORCE_SERVER_PREFERENCES | BR_OPT_NO_RENEGOTIATION);
 }
 
+/* A switch and not a table: a pointer of a table costs 32 octets in a program that may lie anywhere. */
 static const char *
 explain(int err)
 {
-	static const struct { int err; const char *text; } table[] = {
-		{ BR_ERR_UNSUPPORTED_VERSION, "tls: version not supported, or not TLS" },
-		{ BR_ERR_BAD_VERSION, "tls: wrong version" },
-		{ BR_ERR_BAD_LENGTH, "tls: bad record length" },
-		{ BR_ERR_TOO_LARGE, "tls: record too large" },
-		{ BR_ERR_BAD_MAC, "tls: record damaged" },
-		{ BR_ERR_NO_RANDOM, "tls: no random numbers" },
-		{ BR_ERR_UNKNOWN_TYPE, "tls: unknown record type" },
-		{ BR_ERR_UNEXPECTED, "tls: unexpected message" },
-		{ BR_ERR_BAD_CCS, "tls: bad ChangeCipherSpec" },
-		{ BR_ERR_BAD_ALERT, "tls: bad alert" },
-		{ BR_ERR_BAD_HANDSHAKE, "tls: bad handshake message" },
-		{ BR_ERR_BAD_CIPHER_SUITE, "tls: bad cipher suite" },
-		{ BR_ERR_BAD_SECRENEG, "tls: insecure renegotiation" },
-		{ BR_ERR_BAD_FINISHED, "tls: bad Finished" },
-		{ BR_ERR_INVALID_ALGORITHM, "tls: no common algorithm" },
-		{ BR_ERR_BAD_SIGNATURE, "tls: server does not own the key of its certificate" },
-		{ BR_ERR_WRONG_KEY_USAGE, "tls: certificate is not for this suite" },
-		{ BR_ERR_X509_EMPTY_CHAIN, "there is no certificate" },
-		{ BR_ERR_X509_UNSUPPORTED, "certificate has a key of a kind that is not known" },
-		{ BR_ERR_X509_WRONG_KEY_TYPE, "certificate has a key of a kind that is not known" },
-		{ BR_ERR_X509_BAD_SIGNATURE, "certificate has a bad signature" },
-		{ BR_ERR_X509_EXPIRED, "certificate has expired or is not valid yet" },
-		{ BR_ERR_X509_DN_MISMATCH, "certificates are not a chain" },
-		{ BR_ERR_X509_BAD_SERVER_NAME, "certificate is for another name" },
-		{ BR_ERR_X509_CRITICAL_EXTENSION, "certificate has an unknown critical extension" },
-		{ BR_ERR_X509_NOT_CA, "certificate is signed by one that may not sign" },
-		{ BR_ERR_X509_FORBIDDEN_KEY_USAGE, "certificate is not for this use" },
-		{ BR_ERR_X509_WEAK_PUBLIC_KEY, "certificate has a weak key" },
-		{ BR_ERR_X509_NOT_TRUSTED, "certificate is not trusted" },
-		{ ERR_PIN, "public key is not the pinned one" },
-		{ BR_ERR_RECV_FATAL_ALERT + 40, "tls: peer says: handshake failure" },
-		{ BR_ERR_RECV_FATAL_ALERT + 42, "tls: peer says: bad certificate" },
-		{ BR_ERR_RECV_FATAL_ALERT + 43, "tls: peer says: unsupported certificate" },
-		{ BR_ERR_RECV_FATAL_ALERT + 45, "tls: peer says: certificate expired" },
-		{ BR_ERR_RECV_FATAL_ALERT + 46, "tls: peer says: certificate unknown" },
-		{ BR_ERR_RECV_FATAL_ALERT + 48, "tls: peer says: unknown CA" },
-		{ BR_ERR_RECV_FATAL_ALERT + 70, "tls: peer says: protocol version" },
-		{ BR_ERR_RECV_FATAL_ALERT + 112, "tls: peer says: unrecognized name" },
-		{ BR_ERR_SEND_FATAL_ALERT + 40, "tls: no common cipher suite" },
-		{ BR_ERR_SEND_FATAL_ALERT + 70, "tls: version too old" },
-		{ BR_ERR_SEND_FATAL_ALERT + 86, "tls: version fallback" }
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].err == err)
-			return table[i].text;
+	switch (err) {
+	case BR_ERR_UNSUPPORTED_VERSION:
+		return "tls: version not supported, or not TLS";
+	case BR_ERR_BAD_VERSION:
+		return "tls: wrong version";
+	case BR_ERR_BAD_LENGTH:
+		return "tls: bad record length";
+	case BR_ERR_TOO_LARGE:
+		return "tls: record too large";
+	case BR_ERR_BAD_MAC:
+		return "tls: record damaged";
+	case BR_ERR_NO_RANDOM:
+		return "tls: no random numbers";
+	case BR_ERR_UNKNOWN_TYPE:
+		return "tls: unknown record type";
+	case BR_ERR_UNEXPECTED:
+		return "tls: unexpected message";
+	case BR_ERR_BAD_CCS:
+		return "tls: bad ChangeCipherSpec";
+	case BR_ERR_BAD_ALERT:
+		return "tls: bad alert";
+	case BR_ERR_BAD_HANDSHAKE:
+		return "tls: bad handshake message";
+	case BR_ERR_BAD_CIPHER_SUITE:
+		return "tls: bad cipher suite";
+	case BR_ERR_BAD_SECRENEG:
+		return "tls: insecure renegotiation";
+	case BR_ERR_BAD_FINISHED:
+		return "tls: bad Finished";
+	case BR_ERR_INVALID_ALGORITHM:
+		return "tls: no common algorithm";
+	case BR_ERR_BAD_SIGNATURE:
+		return "tls: server does not own the key of its certificate";
+	case BR_ERR_WRONG_KEY_USAGE:
+		return "tls: certificate is not for this suite";
+	case BR_ERR_RECV_FATAL_ALERT + 40:
+		return "tls: peer says: handshake failure";
+	case BR_ERR_RECV_FATAL_ALERT + 42:
+		return "tls: peer says: bad certificate";
+	case BR_ERR_RECV_FATAL_ALERT + 43:
+		return "tls: peer says: unsupported certificate";
+	case BR_ERR_RECV_FATAL_ALERT + 45:
+		return "tls: peer says: certificate expired";
+	case BR_ERR_RECV_FATAL_ALERT + 46:
+		return "tls: peer says: certificate unknown";
+	case BR_ERR_RECV_FATAL_ALERT + 48:
+		return "tls: peer says: unknown CA";
+	case BR_ERR_RECV_FATAL_ALERT + 70:
+		return "tls: peer says: protocol version";
+	case BR_ERR_RECV_FATAL_ALERT + 112:
+		return "tls: peer says: unrecognized name";
+	case BR_ERR_SEND_FATAL_ALERT + 40:
+		return "tls: no common cipher suite";
+	case BR_ERR_SEND_FATAL_ALERT + 70:
+		return "tls: version too old";
+	case BR_ERR_SEND_FATAL_ALERT + 86:
+		return "tls: version fallback";
+	}
 	return err >= BR_ERR_SEND_FATAL_ALERT ? "tls: alert sent" :
 	    err >= BR_ERR_RECV_FATAL_ALERT ? "tls: alert received" :
-	    err >= BR_ERR_X509_OK ? "certificate is damaged" : "tls: handshake failed";
+	    err >= BR_ERR_X509_OK ? trust_explain(err) : "tls: handshake failed";
 }
 
 /* ---- the transport ---- */
@@ -568,23 +594,19 @@ tls_version(const struct conn *c)
 const char *
 tls_cipher(const struct conn *c)
 {
-	static const struct { uint16_t id; const char *name; } table[] = {
-#define SUITE(x) { BR_##x, #x }
-		SUITE(TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
-		SUITE(TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
-		SUITE(TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
-		SUITE(TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
-		SUITE(TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
-		SUITE(TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256)
-#undef SUITE
-	};
 	const struct tls *t = c->tls;
-	size_t i;
 
 	if (c->tp != &transport_tls)
 		return NULL;
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].id == t->u.eng.session.cipher_suite)
-			return table[i].name;
+	switch (t->u.eng.session.cipher_suite) {
+#define SUITE(x) case BR_##x: return #x
+	SUITE(TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256);
+	SUITE(TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384);
+	SUITE(TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256);
+	SUITE(TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256);
+	SUITE(TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384);
+	SUITE(TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256);
+#undef SUITE
+	}
 	return "unknown";
 }

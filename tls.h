@@ -1,4 +1,4 @@
-/* Inside TLS: what tls.c (the transport), cert.c (who we are) and trust.c (whom we believe) share. */
+/* What tls.c (the transport), cert.c (who we are) and trust.c (whom we believe) share. */
 #ifndef TLS_H
 #define TLS_H
 
@@ -27,5 +27,8 @@ enum { ERR_PIN = 200 };
 /* Give a client's engine a judge; NULL, and *why: there is none. Back by trust_done(), as above. */
 struct judge *trust_use(br_ssl_engine_context *e, const struct tls_trust *t, const char **why);
 void trust_done(struct judge *j);
+
+/* What is wrong with a certificate: an error of BearSSL, or ERR_PIN. */
+const char *trust_explain(int err);
 
 #endif

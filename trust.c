@@ -2,11 +2,11 @@
 /*
  * Whom we believe as a client: certificates of other servers, and those that vouch for them.
  *
- * A judge (struct judge) stands between an engine and what BearSSL has for chains, which
- * checks them (TRUST_CA, TRUST_BUILTIN); or it only takes the key out of the first certificate
- * (TRUST_ANY, TRUST_PIN), and that the server owns it its signature in the handshake proves. The certificates that vouch are kept as names and keys in one pool: first those
- * compiled in, which stay, then those of tls/ca.pem, which are read again when the file has
- * changed and no judge looks at them.
+ * A judge (struct judge) stands between an engine and what BearSSL has for chains, which checks them
+ * (TRUST_CA, TRUST_BUILTIN); or it only takes the key out of the first certificate (TRUST_ANY,
+ * TRUST_PIN), and that the server owns it its signature in the handshake proves.  The certificates
+ * that vouch are kept as names and keys in one pool: first those compiled in, which stay, then
+ * those of tls/ca.pem, which are read again when the file has changed and no judge looks at them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@ enum {
 	ROOM = 131072,			/* octets of their names and keys */
 	MIN_RSA = 256,			/* octets of a modulus */
 	CERT_MAX = 4096,		/* octets of one certificate that vouches, DER */
-	CHAIN = 6,			/* certificates of a chain: a signature costs milliseconds */
+	CHAIN = 6,			/* certificates of a chain: each costs milliseconds */
 	YEAR_0 = 719528			/* days from there to 1970 */
 };
 
@@ -385,6 +385,39 @@ trust_done(struct judge *j)
 	watching -= j->trust.how == TRUST_CA;
 	j->next = free_list;
 	free_list = j;
+}
+
+const char *
+trust_explain(int err)
+{
+	switch (err) {
+	case BR_ERR_X509_EMPTY_CHAIN:
+		return "there is no certificate";
+	case BR_ERR_X509_UNSUPPORTED:
+	case BR_ERR_X509_WRONG_KEY_TYPE:
+		return "certificate has a key of a kind that is not known";
+	case BR_ERR_X509_BAD_SIGNATURE:
+		return "certificate has a bad signature";
+	case BR_ERR_X509_EXPIRED:
+		return "certificate has expired or is not valid yet";
+	case BR_ERR_X509_DN_MISMATCH:
+		return "certificates are not a chain";
+	case BR_ERR_X509_BAD_SERVER_NAME:
+		return "certificate is for another name";
+	case BR_ERR_X509_CRITICAL_EXTENSION:
+		return "certificate has an unknown critical extension";
+	case BR_ERR_X509_NOT_CA:
+		return "certificate is signed by one that may not sign";
+	case BR_ERR_X509_FORBIDDEN_KEY_USAGE:
+		return "certificate is not for this use";
+	case BR_ERR_X509_WEAK_PUBLIC_KEY:
+		return "certificate has a weak key";
+	case BR_ERR_X509_NOT_TRUSTED:
+		return "certificate is not trusted";
+	case ERR_PIN:
+		return "public key is not the pinned one";
+	}
+	return "certificate is damaged";
 }
 
 /* ---- the words of routes[] ---- */

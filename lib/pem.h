@@ -15,8 +15,8 @@ enum {
 };
 
 /*
- * The objects of a PEM text with names that are `wanted`, one by one, as DER in a buffer of the caller's.
- * The text may come in pieces that are whole lines.
+ * The objects of a PEM text with names that are `wanted`, one by one, as DER in a buffer of the
+ * caller's. The text may come in pieces that are whole lines.
  */
 struct pem {
 	int (*wanted)(const char *name, size_t n);

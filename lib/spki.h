@@ -17,7 +17,7 @@ struct spki {
 void spki_init(struct spki *s);
 void spki_push(struct spki *s, const void *p, size_t n);
 
-/* Is der[0..n) the key? 0: what came was no certificate, or not as far as its key, or that is too long. */
+/* Is der[0..n) the key? 0: no certificate came, or not as far as its key, or that is too long. */
 int spki_done(const struct spki *s);
 
 #endif

@@ -1,6 +1,5 @@
 # See LICENSE file for copyright and licence details.
-"""TLS as a client: the handshake of routes[] (tls_connect) against openssl s_server and gnutls-serv:
-keys of both kinds, chains, names, dates, pinned keys, servers that are too new, too old or broken."""
+"""TLS as a client: the handshakes of routes[] against openssl s_server and gnutls-serv: of both kinds, chains, names, dates, pinned keys, servers too new, too old or broken."""
 import os
 import random
 import re
@@ -273,7 +272,8 @@ def refusals(m, c, root, other):
                            dates), ('unknown CA', m.issue(EC, other),
                                     UNTRUSTED), ('unknown CA, RSA', m.issue(RSA, other), UNTRUSTED),
         ('self-signed', m.selfsigned(EC),
-         UNTRUSTED), ('self-signed, no CA', m.selfsigned(RSA, False), UNTRUSTED), ('signed by one that is no CA', m.issue(EC, m.issue(EC, root)), ''),
+         UNTRUSTED),
+        ('self-signed, no CA', m.selfsigned(RSA, False), UNTRUSTED), ('signed by one that is no CA', m.issue(EC, m.issue(EC, root)), ''),
         ('expired intermediate', m.issue(EC, m.issue(EC, root, ca=True, days=(-9, -1))), dates)):
         c.down(what, why, s_server(cert), NAME, 'ca')
         c.up(what + ', but any will do', s_server(cert), NAME, '')
@@ -337,7 +337,8 @@ def broken(m, c, root):
     cert = m.issue(EC, root)
     for text in (b'', b'220 mx.example.org ESMTP\r\n', b'\x16\x03\x03', b'\x16\x03\x03\xff\xff',
                  b'HTTP/1.1 400 Bad Request\r\n\r\n', b'\0' * 5000,
-                 b'\x15\x03\x03\0\2\2\x28', b'\x17\x03\x03\0\5hello', b'\x16\x03\x03\0\4\x02\xff\xff\xff'):
+                 b'\x15\x03\x03\0\2\2\x28', b'\x17\x03\x03\0\5hello',
+                 b'\x16\x03\x03\0\4\x02\xff\xff\xff'):
         c.down('a server that says %r' % text[:30], '', Raw(lambda s, _: s.sendall(text)), NAME, '')
     rand = random.Random(7)
     for i in range(20):

@@ -1,8 +1,8 @@
 /* with: lib/spki.c lib/x509.c lib/pem.c lib/scram.c lib/text.c */
 /*
  * See LICENSE file for copyright and licence details.
- * The public key of a certificate, by its hash: certificates made by openssl, the hashes by openssl pkey
- * and sha256sum; fed cut at each byte; what is no certificate or ends too early.
+ * The public key of a certificate, by its hash: certificates made by openssl, the hashes by openssl
+ * pkey and sha256sum; fed cut at each byte; what is no certificate or ends too early.
  */
 #include <bearssl_hash.h>
 
