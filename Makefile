@@ -126,6 +126,10 @@ test:
 interop:
 	CC="$(CC)" BEARSSL="$(BEARSSL)" VECTORS="$(VECTORS)" sh test/interop/run
 
+# In network namespaces of its own; as root, on Debian: mail to Postfix, Exim and others, and back.
+relay:
+	CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/relay/run
+
 crash:
 	CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/crash/run $(CRASH)
 
@@ -177,4 +181,4 @@ clean:
 dist:
 	git archive --format=tar --prefix=maild/ HEAD | gzip -9 >maild.tar.gz
 
-.PHONY: all run test interop crash bench cross fuzz size install uninstall lint clean dist
+.PHONY: all run test interop relay crash bench cross fuzz size install uninstall lint clean dist
