@@ -4,8 +4,8 @@
  * not stall the loop, and a name that does not exist costs what a wrong password costs. The last
  * password that was right for an account is remembered as a keyed tag, so that a client that comes
  * every minute is not derived anew each time; a wrong one always takes the long way. Failures are
- * counted by address, never by account: nobody can lock out somebody else. And who needs no login, and
- * how many recipients an hour each may have.
+ * counted by address, never by account: nobody can lock out somebody else. Also: who needs no login,
+ * and how many recipients an hour each may have.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -148,12 +148,12 @@ guard_check(void)
 
 	for (i = 0; i < NTRUSTED; i++) {
 		if (parse_network(&net, &bits, trusted[i].network) < 0)
-			die(EX_CONFIG, "config.h: trusted[] row %d \"%s\": not an address or network", i + 1,
-			    trusted[i].network);
+			die(EX_CONFIG, "config.h: trusted[] row %d \"%s\": not an address or network",
+			    i + 1, trusted[i].network);
 		if (trusted[i].sender[0] &&
 		    addr_mailbox(&a, trusted[i].sender, strlen(trusted[i].sender)) < 0)
-			die(EX_CONFIG, "config.h: trusted[] row %d: the sender \"%s\" is not an address",
-			    i + 1, trusted[i].sender);
+			die(EX_CONFIG, "config.h: trusted[] row %d \"%s\": its sender is not an address",
+			    i + 1, trusted[i].network);
 		if (trusted[i].hourly < 0)
 			die(EX_CONFIG, "config.h: trusted[] row %d: hourly is negative", i + 1);
 	}
@@ -222,8 +222,7 @@ guard_spend(int user, const struct ip *peer)
 	if (spend(a, most) == 0)
 		return 0;
 	if (!a->told)
-		log_event("-", "limit from=%s user=%s recipients=%d note=\"refused until an hour has gone by\"",
-		    ip_text(ip, peer), user >= 0 ? user_at(user)->name : "-", most);
+		log_event("-", "limit from=%s user=%s recipients=%d note=\"no more this hour\"", ip_text(ip, peer), user >= 0 ? user_at(user)->name : "-", most);
 	a->told = 1;
 	return -1;
 }

@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * SMTP server sessions, RFC 5321: mail from other servers, and submission (RFC 6409) by our users. The
- * envelope is in envelope.c.
+ * SMTP server sessions, RFC 5321: mail from other servers, and submission (RFC 6409) by our users.
+ * Senders and recipients are in envelope.c.
  *
  *	state      may come next
  *	S_START    EHLO, HELO (and what is always allowed: NOOP, HELP, VRFY, RSET, QUIT, STARTTLS)
@@ -13,8 +13,8 @@
  *	S_CHUNK    as many octets as BDAT has said; one reply
  *	S_AUTH     a line of a SASL exchange
  *
- * RSET, EHLO and the end of a text lead to S_READY, STARTTLS to S_START with everything forgotten. A
- * chunk that is out of place is swallowed before it is answered: it is not to be taken for commands.
+ * RSET, EHLO and the end of a text lead to S_READY, STARTTLS to S_START with everything forgotten.
+ * A chunk that is out of place is swallowed before it is answered: it must not pass for commands.
  */
 #include <stdio.h>
 #include <string.h>
@@ -154,8 +154,8 @@ ehlo(struct smtp *s, const char *p, size_t n)
 		return;
 	s->esmtp = 1;
 	conn_printf(s->c, "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-	    "250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n%s%s250-LIMITS RCPTMAX=%d\r\n250 HELP\r\n", host,
-	    (unsigned long long)message_max,
+	    "250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n"
+	    "%s%s250-LIMITS RCPTMAX=%d\r\n250 HELP\r\n", host, (unsigned long long)message_max,
 	    conn_listener(s->c)->tls == TLS_START && !s->tls ? "250-STARTTLS\r\n" : "",
 	    may_auth(s) ? "250-AUTH PLAIN LOGIN\r\n" : "", RECIPIENTS);
 }
@@ -274,8 +274,8 @@ accepted(struct letter *l, enum res r)
 	char ip[IP_TEXT], from[ADDR_TEXT + 32];
 
 	if (r == R_OK) {
-		log_event(s->sid, "smtp from=%s helo=%s via=%s tls=%s user=%s sender=\"%s\" rcpt=%d size=%llu"
-		    " -> queued %s", ip_text(ip, &s->c->peer), s->helo,
+		log_event(s->sid, "smtp from=%s helo=%s via=%s tls=%s user=%s sender=\"%s\" rcpt=%d "
+		    "size=%llu -> queued %s", ip_text(ip, &s->c->peer), s->helo,
 		    via[conn_listener(s->c)->protocol], s->tls ? tls_cipher(s->c) : "-",
 		    s->user >= 0 ? user_at(s->user)->name : "-",
 		    text_escape(from, sizeof(from), s->sender, strlen(s->sender)), s->nrcpt,
@@ -325,7 +325,7 @@ chunk_error(const struct smtp *s)
 	return s->nrcpt ? NULL : no_rcpt;
 }
 
-/* All of a chunk is there. Errors are told at the last one, but for those with which it cannot go on. */
+/* All of a chunk is there. Errors are told at the last one, but for those that end the text. */
 static void
 end_of_chunk(struct smtp *s)
 {
@@ -563,7 +563,8 @@ help(struct smtp *s, const char *p, size_t n)
 {
 	(void)p;
 	(void)n;
-	smtp_reply(s, "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY STARTTLS AUTH QUIT: RFC 5321");
+	smtp_reply(s, "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY STARTTLS AUTH QUIT: "
+	    "RFC 5321");
 }
 
 static void

@@ -21,7 +21,7 @@ struct smtp {
 	int skip;			/* swallowing the rest of a line that is too long */
 	int errors;
 	int user;			/* the login's slot, -1: none */
-	int trusted;			/* the row of trusted[] that lets it in without a login, -1: none */
+	int trusted;			/* the row of trusted[] that lets it in, -1: none */
 	int nrcpt;
 	uint64_t size;			/* octets of the text so far, as SMTP counts them */
 	struct letter letter;

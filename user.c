@@ -479,6 +479,7 @@ next_word(const char **to, struct word *w)
 		w->low[i] = (char)text_lower((unsigned char)(*to)[i]);
 	w->raw.p = *to;
 	w->raw.n = n;
+	w->local = w->domain = w->raw;	/* split() says more; clang does not see that */
 	*to += n;
 	(void)split(w->low, n, &w->local, &w->domain);
 	return 1;
@@ -526,8 +527,8 @@ forward(struct forwards *out, const struct part *raw)
 }
 
 /*
- * All accounts and outside addresses that a row leads to. Each row is taken once, so it ends whatever
- * the table says. A row that names itself means the account of that name.
+ * All accounts and outside addresses that a row leads to. Each row is taken once, so it ends
+ * whatever the table says. A row that names itself means the account of that name.
  */
 static int
 expand(struct user_set *to, struct forwards *out, int row)

@@ -69,8 +69,11 @@ dot_string(const char *p, size_t n, int allow)
 
 	for (i = 0; ; i++) {
 		start = i;
-		while (i < n && (len = is_atext((unsigned char)p[i]) ? 1 : beyond(p + i, n - i, allow)))
-			i += len;
+		for (; i < n; i += len) {
+			len = is_atext((unsigned char)p[i]) ? 1 : beyond(p + i, n - i, allow);
+			if (!len)
+				break;
+		}
 		if (i == start)
 			return 0;
 		if (i == n || p[i] != '.')
@@ -108,8 +111,8 @@ local_part(const char *p, size_t n, int allow)
 	return len <= ADDR_LOCAL ? len : 0;
 }
 
-/* Letters, digits and hyphens, neither first nor last a hyphen. What its length is in DNS is not known
- * here if there are others: characters are counted. */
+/* Letters, digits and hyphens, neither first nor last a hyphen. With others the length that it will
+ * have in DNS is not known here: characters are counted. */
 static size_t
 sub_domain(const char *p, size_t n, int allow)
 {

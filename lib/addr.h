@@ -14,7 +14,7 @@ enum {
 enum {
 	ADDR_NULL = 1,		/* <> : the null reverse-path */
 	ADDR_BARE = 2,		/* <Postmaster>, any local part without a domain */
-	ADDR_UTF8 = 4		/* UTF-8 in the local part and in the labels of the domain, RFC 6531 3.3 */
+	ADDR_UTF8 = 4		/* UTF-8 in local part and labels, RFC 6531 3.3 */
 };
 
 /* Pointers into the parsed text; nothing is owned. All zero for <>. */
@@ -37,8 +37,8 @@ long addr_path(struct addr *a, const char *p, size_t n, int allow);
 /* Is all of it ASCII? */
 int addr_ascii(const char *p, size_t n);
 
-/* The octets of the character beyond ASCII at p[0..n): 2 to 4, or 0 if there is none (RFC 3629; nor is a
- * control character one). */
+/* The octets of the character beyond ASCII at the start of p[0..n): 2 to 4, or 0 if there is none
+ * (RFC 3629), or if it is a control character. */
 size_t addr_utf8(const char *p, size_t n);
 
 /* The same as addr_path() for a bare Mailbox that fills p[0..n) exactly: 0 or -1. */
@@ -53,7 +53,8 @@ int addr_literal(const char *p, size_t n);
 
 /*
  * The local part without quotes and backslashes, in lower case, NUL-terminated: for look-ups, never
- * for relaying. Returns its length; dst has room for ADDR_LOCAL + 1. UTF-8 stays as it is. A NUL cannot occur in it.
+ * for relaying. UTF-8 stays as it is. Returns its length; dst has room for ADDR_LOCAL + 1. A NUL
+ * cannot occur in it.
  */
 size_t addr_local(char *dst, const struct addr *a);
 
