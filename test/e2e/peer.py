@@ -70,7 +70,7 @@ class Peer:
 
     def more(self):
         try:
-            b = self.s.recv(65536)
+            b = self.s.recv(self.host.slow or 65536)
         except TimeoutError:
             self.fault('the client neither speaks nor goes')
             raise Gone
@@ -176,23 +176,35 @@ class Peer:
             self.wrap()
 
     def do_auth(self, line):
-        if self.host.secret and not self.tls:
+        if self.host.private and not self.tls:
             self.fault('a login without TLS: %r' % line)
         words = line.split(' ')
         if words[1] == 'PLAIN':
             good = base64.b64decode(words[2]).decode() == '\0%s\0%s' % (NAME, PASSWORD)
         else:
-            self.step('auth', b'334 VXNlcm5hbWU6\r\n')
-            good = base64.b64decode(self.line()).decode() == NAME
-            self.step('name', b'334 UGFzc3dvcmQ6\r\n')
-            good &= base64.b64decode(self.line()).decode() == PASSWORD
+            name, word = self.ask('auth', b'334 VXNlcm5hbWU6\r\n'), None
+            if name is not None:
+                word = self.ask('name', b'334 UGFzc3dvcmQ6\r\n')
+            if word is None:
+                return
+            good = (name, word) == (NAME, PASSWORD)
         if not good:
             self.fault('wrong name or password: %r' % self.said[-3:])
         self.step('auth' if words[1] == 'PLAIN' else 'password', b'235 2.7.0 welcome\r\n')
 
+    def ask(self, step, good):
+        if not self.step(step, good):
+            return None
+        line = self.line()
+        if line == 'QUIT':
+            self.do_quit(line)
+        return base64.b64decode(line).decode()
+
     def do_mail(self, line):
         if self.letter:
             self.fault('MAIL within a transaction')
+        if self.host.private and not self.tls:
+            self.fault('mail without TLS')
         m = re.match(r'MAIL FROM:<([^>]*)>( .*)?$', line)
         if self.step('mail', b'250 2.1.0 fine\r\n'):
             self.letter = Letter(m.group(1), [])
@@ -231,17 +243,21 @@ class Peer:
         mine.raw, self.buf = bytes(data[:end]), bytes(data[end + 3:])
         mine.whole = True
         if self.host.lmtp:
-            for r in list(mine.rcpts):
-                mine.verdict[r] = self.step('dot', b'250 2.0.0 taken\r\n',
-                                            'dot:' + r.split('@')[0])
+            for r in mine.rcpts:
+                self.dot(mine, [r], 'dot:' + r.split('@')[0])
             self.step('after', b'')
-            return
+        else:
+            self.dot(mine, mine.rcpts)
+
+    def dot(self, letter, rcpts, also=None):
         try:
-            took = self.step('dot', b'250 2.0.0 taken\r\n')
+            took = self.step('dot', b'250 2.0.0 taken\r\n', also)
         except Refused:
-            mine.verdict = {r: False for r in mine.rcpts}
+            letter.verdict.update({r: False for r in rcpts})
             raise
-        mine.verdict = {r: took for r in mine.rcpts}
+        letter.verdict.update({r: took for r in rcpts})
+        if took is None and self.host.lmtp:
+            self.wait_gone()            # or it would go on with the next recipient
 
     def do_rset(self, line):
         self.letter = None
@@ -259,15 +275,12 @@ class Host:
         self.features = kw.pop('features', FEATURES)
         self.cert = kw.pop('cert', world.cert)
         self.wrapped, self.lmtp = kw.pop('wrapped', False), kw.pop('lmtp', False)
-        self.secret = kw.pop('secret', False)
+        self.private = kw.pop('private', False)
+        self.slow = kw.pop('slow', 0)   # octets it reads at a time
         self.rcvbuf = kw.pop('rcvbuf', 0)
         assert not kw, kw
         self.letters, self.said, self.peers = [], [], []
         self.connections = 0
-
-    @property
-    def domain(self):
-        return self.name
 
     def taken(self):
         """{recipient: how often it was taken}, and the same for 'who knows'."""
@@ -308,12 +321,17 @@ class World:
         threading.Thread(target=f, args=args, daemon=True).start()
 
     def host(self, kind, script=None, count=1, listen=True, **kw):
-        """The next one of a kind; count: of its addresses. Only the last of them listens."""
+        """The next one of a kind. count: of its addresses; only the last of them listens."""
         k = self.used[kind] = self.used.get(kind, -1) + 1
         assert k < self.kinds[kind][0], 'too few rows for ' + kind
         name = 'c%d.%s.test' % (k, kind)
         row = 4 * (list(self.kinds).index(kind) * 1000 + k)
         ips = [NET + '%d.%d' % (1 + (row + i) // 250, 1 + (row + i) % 250) for i in range(count)]
+        kw.setdefault('wrapped', kind == 'wrap')
+        kw.setdefault('lmtp', kind == 'lmtp')
+        kw.setdefault('private', self.kinds[kind][2] in ('ROUTE_MUST', 'ROUTE_WRAP'))
+        if kw['private'] and not kw['wrapped']:
+            kw.setdefault('features', FEATURES + ('STARTTLS', 'AUTH PLAIN LOGIN'))
         h = Host(self, name, ips, script or {}, kw)
         self.hosts[name] = h
         self.records[name] = ips
