@@ -286,14 +286,13 @@ login(struct session *s)
 static void
 greeted(struct session *s)
 {
-	enum route_tls want = s->hop.route->tls;
+	int may = s->hop.route->tls == ROUTE_MAY && !s->hop.clear && s->can & CAN_TLS;
+	int must = s->hop.route->tls == ROUTE_MUST;
 
-	if (s->tls || want == ROUTE_CLEAR || (want == ROUTE_MAY && s->hop.clear))
+	if (s->tls || !(may || must))
 		login(s);
 	else if (s->can & CAN_TLS)
 		say(s, C_STARTTLS, "STARTTLS", "");
-	else if (want == ROUTE_MAY)
-		login(s);
 	else
 		leave(s, OVER_LOGIN, "4.7.4", "the server does not offer STARTTLS");
 }

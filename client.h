@@ -89,7 +89,7 @@ void send_reply(struct session *s);
 /* Has all of the final dot left, and is somebody without an answer to it? */
 int send_undecided(const struct session *s);
 
-/* The session ends: let go of the signer; outcomes that are missing come from s->status, s->words. */
+/* The session ends: let go of the signer; missing outcomes come from s->status and s->words. */
 void send_end(struct session *s);
 
 extern const size_t send_memory;

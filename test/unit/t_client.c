@@ -52,8 +52,8 @@ static const struct {
 enum { GREETING, EHLO_, MAIL_, RCPT_, DATA_, DOT_, STEPS };
 
 /*
- * What the server does at a step, and what becomes of it there: `early` before MAIL, `mid` up to DATA,
- * `dot` at the end. "*": see below.
+ * What the server does at a step, and what becomes of it there: `early` before MAIL, `mid` up to
+ * DATA, `dot` at the end. "*": the session goes on.
  */
 static const struct {
 	const char *what, *early, *mid, *dot;

@@ -39,6 +39,7 @@
 /* ---- what the rest of the server would do ---- */
 
 char host[HOST_TEXT] = "mx.example.org";
+int stopping;
 static int64_t ahead;		/* seconds */
 static char logged[1 << 16];
 static size_t nlogged;
