@@ -206,7 +206,7 @@ class Relay(Run):
         for m in self.book.letters.values():
             least, most = m.count()
             for r in [r for r in m.rcpts if '@' in r]:
-                n = self.sink.got.get((m.tok, r), 0)
+                n = len(self.sink.got.get((m.tok, r), ()))
                 twice += max(0, n - most)
                 if not least <= n <= most + 1:
                     self.faults.append('%s: %s came %d times, should be %d' % (r, m.tok, n, least))
@@ -336,6 +336,7 @@ def worker(o, k, book, action, counter, found, past):
         if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), 'unshare')
         subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
+        subprocess.run(['ip', 'addr', 'add', rig.SINK[0] + '/32', 'dev', 'lo'], check=True)
     while past.value < 2 and not (o.once and found.qsize()):
         with counter.get_lock():
             counter.value += o.every

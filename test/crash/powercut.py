@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 import rig
 
 SECTOR, FLUSH, FUA, DISCARD, MARK = 512, 1, 2, 4, 8
+FORWARD = "busybox nc 127.0.0.1 %d" % rig.SINK[1]     # from the guest to the sink
 MODULES = ('virtio_blk', 'virtio_net', 'virtio_pci', 'xfs')
 
 INIT = '''#!/bin/busybox sh
@@ -159,7 +160,8 @@ class Machine:
         image = [f for f in os.listdir(boot) if f.startswith('vmlinuz')][0]
         self.console = w + '/console'
         self.smtp, self.pop3 = free_port(), free_port()
-        net = 'user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:%d-:25,hostfwd=tcp:127.0.0.1:%d-:110'
+        net = ('user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:%d-:25,hostfwd=tcp:127.0.0.1:%d-:110,'
+               'guestfwd=tcp:%s:%d-cmd:%s')
         with open(self.console, 'w') as f:
             self.p = subprocess.Popen([
                 'qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-m', '192', '-nographic',
@@ -170,7 +172,7 @@ class Machine:
                 'driver=blklogwrites,node-name=b0,file=f0,log=l0,log-super-update-interval=1',
                 # blklogwrites before 9.0 garbles its log when zeroes are written as such
                 '-device', 'virtio-blk-pci,drive=b0,write-cache=on,write-zeroes=off,discard=off',
-                '-netdev', net % (self.smtp, self.pop3),
+                '-netdev', net % (self.smtp, self.pop3, *rig.SINK, FORWARD),
                 '-device', 'virtio-net-pci,netdev=n0,romfile='],
                 cwd=w, stdin=subprocess.DEVNULL, stdout=f, stderr=subprocess.STDOUT)
 
@@ -206,6 +208,7 @@ def client(world, k, stop, seconds):
         b = world.book
         size = (80 << 10) if i % 20 == 7 else rnd.choice((500, 1500, 6000))
         to = [mine] if i % 5 else [mine, 'frank']
+        to = ['%s@far.example' % mine] if i % 6 == 4 else to
         batch = [b.letter('p%d-%d-%d' % (k, i, j), to, size) for j in range(1 + i % 3)]
         try:
             rig.deliver(world, batch)
@@ -220,13 +223,14 @@ def client(world, k, stop, seconds):
             return
 
 
-def work(o, w, book):
+def work(o, w, book, sink):
     """Run the machine and the clients; returns the disk's log and the faults seen meanwhile."""
     m, disk = Machine(o, w), None
     try:
         m.up()
         disk = Disk(w + '/log')
         world = rig.World(book, m.smtp, m.pop3, mark=disk.mark)
+        sink.mark = disk.mark
         stop = threading.Event()
         ts = [threading.Thread(target=client, args=(world, k, stop, o.time)) for k in range(4)]
         for t in ts:
@@ -275,18 +279,23 @@ def main():
     initrd(o, w)
     book = disks(o, w)
     old = set(book.letters)
-    disk, faults = work(o, w, book)
+    sink = rig.Sink()
+    disk, faults = work(o, w, book, sink)
+    was = sink.got
     failed = 1 if faults else 0
     for f in faults[:5]:
         print('BAD while it ran: ' + f)
     sent = [m for t, m in book.letters.items() if t not in old]
-    print('%s, seed %d: %d letters and %d deletions confirmed, %d writes and %d flushes, %.0f s' % (
+    print('%s, seed %d: %d letters and %d deletions confirmed, %d sent on, %d writes and %d flushes, '
+          '%.0f s' % (
         o.fs, o.seed, sum(m.count()[0] for m in sent),
-        sum(len(d.toks) for d in book.deletions if d.outcome == 'yes'),
+        sum(len(d.toks) for d in book.deletions if d.outcome == 'yes'), len(was),
         sum(1 for e in disk.entries if e[3]), sum(e[2] & FLUSH for e in disk.entries),
         time.time() - begun), flush=True)
     for k, (cut, how) in enumerate(moments(o, disk, book, rnd)):
-        bad = state(o, w, disk, book, cut, how, rnd)
+        sink.got, sink.text = {}, {}
+        bad = state(o, w, disk, book, cut, how, rnd) + [
+            f for f in far(book, was, sink, cut)]
         if bad:
             failed += 1
             print('BAD %s: cut at entry %d of %d, of the uncovered writes: %s' %
@@ -302,6 +311,30 @@ def main():
     return failed > 0
 
 
+def far(book, was, sink, cut):
+    """Mail for the other server that was confirmed before the cut has gone, or goes now, whole."""
+    for m in book.letters.values():
+        least = m.count(cut)[0]
+        for r in [r for r in m.rcpts if '@' in r]:
+            before = [k for k in was.get((m.tok, r), ()) if k <= cut]
+            now = sink.got.get((m.tok, r), ())
+            if len(before) + len(now) < least or len(now) > 1:
+                yield '%s: %s went %d times before, %d times now' % (r, m.tok, len(before), len(now))
+            if now and not sink.text[m.tok].endswith(b'\r\n' + m.text):
+                yield '%s: %s is torn or changed' % (r, m.tok)
+
+
+def send_rest(o, store):
+    """What waits for the other server goes now."""
+    srv = rig.Server(o.binary, store, 1000)
+    if srv.up():
+        subprocess.run([o.binary, '-d', store, 'flush'], check=False, stdout=subprocess.DEVNULL)
+    end = time.time() + rig.WAIT
+    while os.listdir(store + '/spool/out') and time.time() < end:
+        time.sleep(.02)
+    srv.stop()
+
+
 def state(o, w, disk, book, cut, how, rnd):
     """Rebuild the disk, mount it, judge the store on it."""
     subprocess.run(['cp', '--sparse=always', w + '/base', w + '/crash'], check=True)
@@ -311,6 +344,7 @@ def state(o, w, disk, book, cut, how, rnd):
     if subprocess.run(['mount', '-o', 'loop', w + '/crash', w + '/m']).returncode:
         return ['the file system cannot be mounted']
     try:
+        send_rest(o, w + '/m/store')
         bad = rig.judge(o.binary, w + '/m/store', 1000, book, rig.USERS, cut)
         if bad:
             with open(w + '/m/store.judge') as f:

@@ -5,7 +5,7 @@ import base64, email, hashlib, mailbox, os, re, shutil, signal, socket, subproce
 
 PASSWORD = 'correct horse'
 WAIT = 15           # seconds; no wait here is longer
-SINK = 2525         # where crash_config() sends mail for far.example
+SINK = '10.0.2.100', 2525       # where crash_config() sends mail for far.example
 
 
 class Gone(Exception):
@@ -385,14 +385,14 @@ def delete(world, user, choose, meanwhile=lambda: None):
 # ---- where mail for far.example goes ----
 
 class Sink(threading.Thread):
-    """Takes mail at SINK; `got` counts (token, recipient). later@: 450 the first time."""
+    """Takes mail at SINK; `got` has the marks of (token, recipient). later@: 450 the first time."""
 
-    def __init__(self):
+    def __init__(self, mark=lambda: 0):
         super().__init__(daemon=True)
-        self.got, self.told, self.text = {}, set(), {}
+        self.got, self.told, self.text, self.mark = {}, set(), {}, mark
         self.s = socket.socket()
         self.s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.s.bind(('127.0.0.1', SINK))
+        self.s.bind(('', SINK[1]))
         self.s.listen(50)
         self.start()
 
@@ -450,7 +450,7 @@ class Sink(threading.Thread):
         tok = token(text)
         self.text[tok] = text
         for r in rcpts:
-            self.got[tok, r] = self.got.get((tok, r), 0) + 1
+            self.got.setdefault((tok, r), []).append(self.mark())
 
     def close(self):
         self.s.shutdown(socket.SHUT_RDWR)
@@ -718,7 +718,7 @@ def crash_config(src, dst):
     s = re.sub(r'(\{ "[^"]*", *\d+, TLS_\w+, *\w+, *)0( \})', r'\g<1>1\2', s)
     s = s.replace('relay_domains[] = { "" }', 'relay_domains[] = { "far.example" }')
     s = s.replace('static const struct route routes[] = {', '''static const struct route routes[] = {
-\t{ "*", "far.example", "[127.0.0.1]", %d, ROUTE_CLEAR, "", "", ROUTE_SMTP },''' % SINK)
+\t{ "*", "far.example", "[%s]", %d, ROUTE_CLEAR, "", "", ROUTE_SMTP },''' % SINK)
     for name, value in (('password_rounds', '4096'), ('checkpoint_every', '60'),
                         ('disk_reserve', '0'), ('inode_reserve', '0'), ('retry_step', '1000'),
                         ('journal_size', '256 << 10'),
