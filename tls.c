@@ -158,7 +158,7 @@ profile(br_ssl_engine_context *e)
 	br_ssl_engine_set_all_flags(e, BR_OPT_ENFORCE_SERVER_PREFERENCES | BR_OPT_NO_RENEGOTIATION);
 }
 
-/* A switch and not a table: a pointer of a table costs 32 octets in a program that may lie anywhere. */
+/* No table: each pointer of one costs 32 octets in a program that may lie anywhere. */
 static const char *
 explain(int err)
 {

@@ -2,8 +2,8 @@
 /*
  * Whom we believe as a client: certificates of other servers, and those that vouch for them.
  *
- * A judge (struct judge) stands between an engine and what BearSSL has for chains, which checks them
- * (TRUST_CA, TRUST_BUILTIN); or it only takes the key out of the first certificate (TRUST_ANY,
+ * A judge (struct judge) stands between an engine and what BearSSL has for chains, which checks
+ * them (TRUST_CA, TRUST_BUILTIN); or it only takes the key out of the first certificate (TRUST_ANY,
  * TRUST_PIN), and that the server owns it its signature in the handshake proves.  The certificates
  * that vouch are kept as names and keys in one pool: first those compiled in, which stay, then
  * those of tls/ca.pem, which are read again when the file has changed and no judge looks at them.

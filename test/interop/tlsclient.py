@@ -1,5 +1,6 @@
 # See LICENSE file for copyright and licence details.
-"""TLS as a client: the handshakes of routes[] against openssl s_server and gnutls-serv: of both kinds, chains, names, dates, pinned keys, servers too new, too old or broken."""
+"""TLS as a client: the handshakes of routes[] against openssl s_server and gnutls-serv. Keys of
+both kinds, chains, names, dates, pinned keys, servers too new, too old or broken."""
 import os
 import random
 import re
@@ -273,7 +274,8 @@ def refusals(m, c, root, other):
                                     UNTRUSTED), ('unknown CA, RSA', m.issue(RSA, other), UNTRUSTED),
         ('self-signed', m.selfsigned(EC),
          UNTRUSTED),
-        ('self-signed, no CA', m.selfsigned(RSA, False), UNTRUSTED), ('signed by one that is no CA', m.issue(EC, m.issue(EC, root)), ''),
+        ('self-signed, no CA', m.selfsigned(RSA, False), UNTRUSTED),
+        ('signed by one that is no CA', m.issue(EC, m.issue(EC, root)), ''),
         ('expired intermediate', m.issue(EC, m.issue(EC, root, ca=True, days=(-9, -1))), dates)):
         c.down(what, why, s_server(cert), NAME, 'ca')
         c.up(what + ', but any will do', s_server(cert), NAME, '')
