@@ -379,30 +379,43 @@ check_clock(void)
 		    date, built);
 }
 
+/* End all sessions, with a word if they have one to say; how many there were. */
+static int
+end_all(int word)
+{
+	struct conn *c;
+	int i, n = 0;
+
+	for (i = 0; i < SESSIONS; i++) {
+		c = conn_at(i);
+		n += c != NULL;
+		if (!c || c->dead || (word && c->closing))
+			continue;
+		if (word && c->kind->expire && c->up)
+			c->kind->expire(c);
+		else
+			conn_abort(c, "stopping");
+	}
+	return n;
+}
+
 /* Nobody new comes in; who is there is told so. */
 static void
 say_goodbye(const sigset_t *sigs)
 {
 	int64_t until = loop_now + STOP_MS;
-	struct conn *c;
 	int i, left;
 
 	(void)store_commit(1);
 	stopping = 1;
-	for (i = 0; i < SESSIONS; i++) {
-		c = conn_at(i);
-		if (!c || c->dead || c->closing)
-			continue;
-		if (c->kind->expire && c->up)
-			c->kind->expire(c);
-		else
-			conn_abort(c, "stopping");
-	}
+	(void)end_all(1);
 	do {
 		loop_turn(100, sigs, store_commit);
 		for (i = left = 0; i < SESSIONS; i++)
 			left += conn_at(i) != NULL;
 	} while (left && loop_now < until);
+	if (end_all(0))
+		loop_turn(0, sigs, store_commit);	/* what they leave is noted */
 }
 
 static void

@@ -53,6 +53,7 @@ PATIENCE = [setting(x, str(WAIT)) for x in ('client_connect', 'client_reply', 'c
 VARIANTS['hostile'] = [HOSTNAME, ROUTES, RESOLVER, setting('login_hourly', '0')] + PATIENCE
 # its retries come soon, and end soon
 VARIANTS['hasty'] = VARIANTS['hostile'] + [setting('retry_step', '1000'),
+                                           setting('client_dot', '60000'),
                                            setting('lifetime', '%d' % (7000 * SLOW)),
                                            setting('delay_warning', '2000'),
                                            setting('host_rest', '500')]
@@ -757,20 +758,25 @@ def stopping_waits_for_the_last_word():
     assert ' possible-duplicate ' not in s.log()
     s.start()
     assert queue(s) == {} and h.taken() == ({'a@' + h.name: 1}, {})
-    # and not for ever
-    asked.clear()
-    h.script = {'dot': lambda p, good: (asked.set(), p.wait_gone())}
-    i = post(s, h, 'b')
+    return 'stopped after %.1f s' % took
+
+
+@test
+def stopping_does_not_wait_for_ever():
+    asked = threading.Event()
+    h = world.host('clear', {'dot': lambda p, good: (asked.set(), p.wait_gone())})
+    s = fresh('hasty')
+    i = post(s, h, 'a')
     assert asked.wait(10 * SLOW)
     t = time.monotonic()
     s.stop()
-    forever = time.monotonic() - t
+    took = time.monotonic() - t
     assert ' %s possible-duplicate ' % i in s.log() and ' %s deferred ' % i in s.log()
     h.script = {}
     s.start()
-    wait_for('it to be sent', lambda: h.taken()[0].get('b@' + h.name))
-    assert h.taken() == ({'a@' + h.name: 1, 'b@' + h.name: 1}, {'b@' + h.name: 1})
-    return 'stopped after %.1f s; without a reply after %.1f s' % (took, forever)
+    wait_for('it to be sent', lambda: h.taken()[0].get('a@' + h.name))
+    assert h.taken() == ({'a@' + h.name: 1}, {'a@' + h.name: 1})
+    return 'stopped after %.1f s' % took
 
 
 @test
@@ -785,7 +791,7 @@ def retried_then_returned():
     wait_for('its end', lambda: i in log.read().done, 20)
     ev = {r: log.events[i, r + '@' + h.name] for r in 'abc'}
     assert ev['a'] == [S] and ev['b'] == [D, S] and ev['c'][-1] == F, ev
-    assert 3 <= ev['c'].count(D) <= 5, ev
+    assert 3 <= ev['c'].count(D) <= 2 + (7 * SLOW) ** 0.5 + 1, ev
     assert h.taken()[0] == {r + '@' + h.name: 1 for r in 'ab'}
     told = [email.message_from_bytes(x, policy=email.policy.default)
             for x in mbox_read(s.path('mail', 'alice'))]
