@@ -43,23 +43,22 @@ COMPILE = @echo "cc $@"; $(CC) $(CFLAGS) -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSE
 	-DCONFIG='"$(CONFIG)"' -ffunction-sections -fdata-sections \
 	-fno-asynchronous-unwind-tables \
 	$(INCLUDE) -c -o $@
-# The distribution's archive in full: musl-gcc has a library path of its own. A copy, without the
-# tables that unwind the stack (a tenth of it, and nobody does), if there is a tool to do that.
-LIBRARY = if [ "$(BEARSSL)" ]; then lib="$(BEARSSL)/build/libbearssl.a"; \
-	else lib=$$(cc -print-file-name=libbearssl.a); fi; \
-	"$$($(CC) -print-prog-name=objcopy)" -R .eh_frame -R .rela.eh_frame "$$lib" \
-	$(OUT)/bearssl.a 2>/dev/null && lib=$(OUT)/bearssl.a
+# The distribution's archive in full: musl-gcc has a library path of its own.
+LIBRARY = $$(if [ "$(BEARSSL)" ]; then echo "$(BEARSSL)/build/libbearssl.a"; \
+	else cc -print-file-name=libbearssl.a; fi)
 
 all: $(BIN)
 
 # Debian's musl-gcc knows no -static-pie (addresses that nobody can foretell): its parts by name.
+# Libraries have tables for unwinding the stack, a tenth of them, and nobody does: left out.
 $(BIN): $(OBJ)
 	@echo "ld $@"; d=/usr/lib/$$($(CC) -dumpmachine | sed s/gnu/musl/); pie= end=; \
 	case "$(CC) $(LDFLAGS)" in "musl-gcc -static "*) if [ -f $$d/rcrt1.o ]; then \
 		pie="-nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$d/rcrt1.o $$d/crti.o"; \
 		end=$$d/crtn.o; fi ;; esac; \
-	$(LIBRARY); \
-	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections $$pie -o $@ $(OBJ) "$$lib" $$end
+	case "$(LDFLAGS)" in -static*) pie="$$pie -Wl,-T,$(OUT)/link.ld" ;; esac; \
+	echo 'SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT BEFORE .eh_frame;' >$(OUT)/link.ld; \
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections $$pie -o $@ $(OBJ) $(LIBRARY) $$end
 
 $(OBJ): $(HDR) $(OUT)/.made Makefile
 $(OUT)/.made:
