@@ -29,6 +29,11 @@ static const struct script {
 	{ BYTES(START ENV "BDAT 5\r\nA: b\rBDAT 1\r\n\nBDAT 2\r\n\r\nBDAT 1\r\n.BDAT 1\r\n\r"
 	    "BDAT 1 LAST\r\n\n" ENV),
 	    STARTED ENV_OK MORE MORE MORE MORE MORE QUEUED(1) ENV_OK ALICE SMTP_A(1) "A: b\n\n.\n\n" },
+	/* a last line without its end gets one */
+	{ BYTES(START "MAIL FROM:<>\r\nRCPT TO:<x@behind.example>\r\nBDAT 3\r\na\r\n"
+	    "BDAT 1 LAST\r\nbNOOP\r\n"),
+	    STARTED FROM TO MORE QUEUED(1) OK "[out]\nF<>\nT<x@behind.example>\n\n"
+	    TRACE("ESMTP", 1, "", "for <x@behind.example>") "a\nb\n" },
 	/* dots, From_ lines and eight bits are text */
 	{ BYTES(START ENV "BDAT 28 LAST\r\n.\r\n..\r\nQUIT\r\nFrom x\r\n\xff\r\n.\r\n.BDAT 1"),
 	    STARTED ENV_OK QUEUED(1) ALICE SMTP_A(1) ".\n..\nQUIT\n>From x\n\xff\n.\n.\n\n" },

@@ -56,6 +56,11 @@ static const struct script {
 	    "[out]\nF<alice@localhost> BY=alice\nT<x@far.example>\n\n"
 	    "Received: from c.example ([192.0.2.65])\n\tby mx.example.org with ESMTPA id " ID(1)
 	    "\n\tfor <x@far.example>; " DATE "\nDate: d\nMessage-ID: m\n\n" },
+	{ TRUST, "192.0.2.64", LOGIN "MAIL FROM:<alice@localhost>\r\nRCPT TO:<x@far.example>\r\n"
+	    "DATA\r\nDate: d\r\nMessage-ID: m\r\n\r\n.\r\n",
+	    LOGGED FROM TO GO QUEUED(1) "[out]\nF<alice@localhost> BY=alice\nT<x@far.example>\n\n"
+	    "Received: from c.example ([192.0.2.64])\n\tby mx.example.org with ESMTPA id " ID(1)
+	    "\n\tfor <x@far.example>; " DATE "\nDate: d\nMessage-ID: m\n\n" },
 	{ TRUST, "192.0.2.65", START "MAIL FROM:<any@where.example>\r\nRCPT TO:<x@far.example>\r\n",
 	    HI FEATURES("", AUTH) "530 5.7.0 Authentication required\r\n" BAD_SEQ },
 	/* the same host on port 25 is like any other */

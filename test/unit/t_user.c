@@ -360,6 +360,8 @@ static const struct alias outside_rows[] = {
 	{ "bob@example.net",  "bob@far.example carol" },
 	{ "*@mx.example.com", "all@far.example" },
 	{ "copy",             "carol" },
+	{ "circle",           "square@far.example" },	/* none */
+	{ "square",           "circle" },
 	{ "j\xc3\xbcrgen",    "bob j\xc3\xbcrgen@b\xc3\xbc" "cher.example" },
 };
 
