@@ -100,6 +100,11 @@ forms(void)
 			CHECK_STR(load_chain(name[i], certs[k]), "");
 			CHECK_INT(chain.n, 1);
 			CHECK_INT(chain.leaf.not_after - chain.leaf.not_before, 60 * 86400);
+			CHECK_INT(chain.leaf.ca, 1);
+			CHECK_MEM(chain.leaf.subject, chain.leaf.nsubject, "\x30\x0c\x31\x0a\x30\x08"
+			    "\x06\x03\x55\x04\x03\x0c\x01t", 14);
+			CHECK_MEM(chain.leaf.exp, chain.leaf.nexp, "\1\0\1",
+			    chain.leaf.kind == BR_KEYTYPE_RSA ? 3 : 0);
 		}
 		for (j = 0; j < KINDS; j++) {
 			for (k = 0; k < LEN(forms); k++) {
@@ -174,6 +179,12 @@ refused(void)
 	CHECK_STR(key_of("", 0), "no private key in it");
 	CHECK_STR(chain_of(BYTES("hello\n")), "no certificate in it");
 	CHECK_STR(load_chain("p256", "key"), "no certificate in it");
+	CHECK_STR(chain_of(BYTES("-----BEGIN CERTIFICATE-----\nMAA=\nMAAA\n"
+	    "-----END CERTIFICATE-----\n")), "damaged PEM");
+	CHECK_STR(chain_of(BYTES("-----BEGIN CERTIFICATE-----\nMAA=\n"
+	    "-----END CERTIFICATE-----\n")), "not a certificate");
+	CHECK_STR(chain_of(BYTES("-----BEGIN CERTIFICATE-----\nMAA=\n"
+	    "-----BEGIN CERTIFICATE-----\n")), "damaged PEM");
 	CHECK_STR(load_key("p256", "crt"), "no private key in it");
 	CHECK_STR(chain_of(huge, sizeof(huge)), "too large");
 	CHECK_STR(key_of(huge, sizeof(huge)), "too large");

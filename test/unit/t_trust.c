@@ -447,6 +447,8 @@ renewal(void)
 		abort();
 	turns(3);
 	ca(b, 1);
+	CHECK_ASK(host, "ca", "up hello");
+	got[0] = '\0';
 	s = conn_new(fds[0], &echo, &transport_plain, 0);
 	if (!s || tls_start(s) < 0)
 		abort();
