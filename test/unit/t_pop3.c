@@ -1,4 +1,4 @@
-/* with: lib/loop.c lib/mbox.c lib/sasl.c lib/scram.c lib/text.c lib/ip.c lib/log.c */
+/* with: lib/addr.c lib/loop.c lib/mbox.c lib/sasl.c lib/scram.c lib/text.c lib/ip.c lib/log.c */
 /* See LICENSE file for copyright and licence details. */
 /*
  * POP3 sessions over the real loop and a socket pair, with accounts, maildrop and TLS made up:
