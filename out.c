@@ -22,7 +22,8 @@
 #include "store.h"
 
 enum {
-	TOUCHED = 128,		/* files that a checkpoint must sync */
+	TOUCHED = 512,		/* files that a checkpoint must sync */
+	MANY = 32,		/* of these: the file system is synced as a whole, which is faster */
 	PIECE = 1 << 14
 };
 
@@ -154,9 +155,26 @@ out_open(const char *id, int held, off_t *text, off_t *end)
 
 /* ---- what a checkpoint must sync ---- */
 
-/* What could not be synced may be lost, whatever a second sync says: recovery makes it anew. */
+/* Sync the whole file system: 1; 0: it must be done file by file. */
 static int
-sync_one(const char *id, int fresh)
+sync_all(void)
+{
+	int fd, r;
+
+	fd = open("spool/out", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	r = syncfs(fd);
+	(void)close(fd);	/* only read from */
+	return r == 0;
+}
+
+/*
+ * What could not be synced may be lost, whatever a second sync says: recovery makes it anew. written:
+ * there was a sync_all(); before Linux 5.8 that does not tell of errors, but the file does.
+ */
+static int
+sync_one(const char *id, int fresh, int written)
 {
 	char path[PATH_TEXT];
 	int fd, r;
@@ -166,7 +184,7 @@ sync_one(const char *id, int fresh)
 		fd = open(out_path(path, "hold", id), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;	/* done with already */
-	r = fs_sync(fd);
+	r = written ? sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) : fs_sync(fd);
 	if (r < 0 && fresh && unlink(path) < 0)
 		store_trouble("spool/out");
 	(void)close(fd);	/* synced or failed */
@@ -176,8 +194,10 @@ sync_one(const char *id, int fresh)
 int
 out_sync(void)
 {
+	int written = ntouched >= MANY && sync_all();
+
 	for (; ntouched; ntouched--)
-		if (sync_one(touched[ntouched - 1].id, touched[ntouched - 1].fresh) < 0)
+		if (sync_one(touched[ntouched - 1].id, touched[ntouched - 1].fresh, written) < 0)
 			return -1;
 	if (dir_dirty && fs_syncdir("spool/out") < 0)
 		return -1;
@@ -191,15 +211,33 @@ out_dirty(void)
 	return ntouched || dir_dirty;
 }
 
+/* Its place in the list, the end if it is not there. Those that are asked for came last, mostly. */
+static int
+find(const char *id)
+{
+	int i;
+
+	for (i = ntouched - 1; i >= 0; i--)
+		if (!strcmp(touched[i].id, id))
+			return i;
+	return ntouched;
+}
+
+/* It is gone: there is nothing to sync. */
+static void
+untouch(const char *id)
+{
+	int i = find(id);
+
+	if (i < ntouched)
+		touched[i] = touched[--ntouched];
+}
+
 /* Room in the list is made by syncing what is in it. */
 static int
 touch(const char *id, int fresh)
 {
-	int i;
-
-	for (i = 0; i < ntouched && strcmp(touched[i].id, id) != 0; i++)
-		;
-	if (i < ntouched)
+	if (find(id) < ntouched)
 		return 0;
 	if (ntouched == TOUCHED && out_sync() < 0)
 		return -1;
@@ -278,6 +316,7 @@ out_finish(const char *id, int fd)
 		store_trouble("spool/out");
 		return -1;
 	}
+	untouch(id);
 	dir_dirty = 1;
 	return 1;
 }

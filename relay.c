@@ -24,6 +24,7 @@ enum {
 	WALK = 64,		/* names in a slice of the walk */
 	GIVE_UPS = 16,		/* jobs without a host in a slice */
 	LOSSES = 3,		/* sessions that broke off, one after the other, before the host rests */
+	PROBES = (CLIENTS + 1) / 2,	/* sessions at once with hosts that may never answer */
 	AGAIN_MS = 100		/* when something that is full may have room */
 };
 
@@ -45,6 +46,8 @@ struct dest {
 	int chain;			/* of the hash by domain */
 	int head, tail;			/* jobs that wait, -1 */
 	int waiting, sessions;
+	int well;		/* it has greeted us: more than one session may be begun */
+	int most;		/* that many; PER_HOST, or fewer if it has refused one more */
 	int address;			/* of way, the one to try */
 	unsigned bad, clear;		/* bits: addresses that did not answer, that cannot do TLS */
 	int losses;
@@ -57,6 +60,7 @@ struct session {
 	struct dest *d;			/* NULL: free */
 	int job;			/* in hand, -1: none */
 	int address, letters;
+	int probe;			/* of a destination that is not yet known to be well */
 	int ready;			/* s is its next sending */
 	struct hop hop;
 	struct sending s;
@@ -68,6 +72,7 @@ static int njobs;
 static struct dest dests[DESTINATIONS];
 static int by_domain[HASH];
 static struct session sessions[CLIENTS];
+static int probes;
 static struct sending given_up;
 static struct {
 	struct fs_dir dir;
@@ -146,6 +151,7 @@ new_dest(int row, const char *domain)
 	memset(d, 0, sizeof(*d));
 	d->used = 1;
 	d->row = row;
+	d->most = PER_HOST;
 	d->head = d->tail = -1;
 	(void)text_copy(d->domain, sizeof(d->domain), domain, strlen(domain));
 	p = &by_domain[hash(domain, (unsigned)row) % HASH];
@@ -345,11 +351,14 @@ wait_for(const char *id)
 		walk.next = due;
 }
 
-static void
+/* 1: nothing of the letter is left; 0. */
+static int
 conclude(struct sending *s, const char *where)
 {
-	if (!outcome_conclude(s, where))
-		wait_for(s->id);
+	if (outcome_conclude(s, where))
+		return 1;
+	wait_for(s->id);
+	return 0;
 }
 
 /* ---- sendings ---- */
@@ -416,22 +425,36 @@ give_up(int i, enum outcome o, const char *status, const char *words)
 			(void)text_copy(s->to[k].status, STATUS_TEXT, status, strlen(status));
 			(void)text_copy(s->to[k].words, WORDS, words, strlen(words));
 		}
-		conclude(s, "-");
+		if (conclude(s, "-"))
+			break;
 	}
 	end_job(i);
 }
 
 /* ---- sessions ---- */
 
+static void
+finish_job(struct session *x)
+{
+	end_job(x->job);
+	x->job = -1;
+}
+
 /* The next sending of the job in hand, or the job's end. */
 static void
 prepare(struct session *x)
 {
 	x->ready = next_sending(&x->s, &jobs[x->job]);
-	if (!x->ready) {
-		end_job(x->job);
-		x->job = -1;
-	}
+	if (!x->ready)
+		finish_job(x);
+}
+
+/* It is no probe any more, or is over. */
+static void
+unprobe(struct session *x)
+{
+	probes -= x->probe;
+	x->probe = 0;
 }
 
 static struct sending *
@@ -439,6 +462,11 @@ session_next(void *arg)
 {
 	struct session *x = arg;
 
+	if (x->probe) {
+		unprobe(x);
+		x->d->well = 1;
+		poke();
+	}
 	if (stopping)
 		return NULL;
 	while (!x->ready && (x->job = take_job(x->d)) >= 0)
@@ -454,8 +482,10 @@ session_sent(void *arg, struct sending *s)
 
 	x->letters++;
 	x->d->losses = 0;
-	conclude(s, x->hop.host);
-	prepare(x);
+	if (conclude(s, x->hop.host))
+		finish_job(x);
+	else
+		prepare(x);
 }
 
 /* Leave a destination alone for a while; who waits for it is told why. */
@@ -463,6 +493,8 @@ static void
 rest(struct dest *d, const char *status, const char *words)
 {
 	d->rest = loop_now + host_rest;
+	d->well = 0;
+	d->most = PER_HOST;
 	d->address = d->losses = 0;
 	d->bad = d->clear = 0;
 	d->way.state = WAY_NONE;
@@ -479,6 +511,7 @@ another(struct session *x, const char *status, const char *words)
 	struct dest *d = x->d;
 	int i;
 
+	d->well = 0;
 	d->bad |= 1U << x->address;
 	for (i = 0; i < d->way.n && d->bad & 1U << i; i++)
 		;
@@ -512,12 +545,15 @@ session_over(void *arg, enum over why, const char *status, const char *words)
 	char t[2 * WORDS];
 
 	put_back(x);
+	unprobe(x);
 	d->sessions--;
 	if (why != OVER_DONE)
 		log_event("-", "host=%s ended=\"%s\"", x->hop.host,
 		    text_escape(t, sizeof(t), words, strlen(words)));
 	if (why == OVER_TLS && x->hop.route->tls == ROUTE_MAY && !x->hop.clear)
 		d->clear |= 1U << x->address;
+	else if (why == OVER_CONNECT && d->well && d->sessions)
+		d->most = d->sessions;		/* the others go on: it was one too many */
 	else if (why == OVER_CONNECT || why == OVER_TLS)
 		another(x, status, words);
 	else if (why == OVER_LOGIN)
@@ -539,7 +575,7 @@ begin(struct dest *d)
 
 	for (i = 0; i < CLIENTS && sessions[i].d; i++)
 		;
-	if (i == CLIENTS)
+	if (i == CLIENTS || (!d->well && probes >= PROBES))
 		return -1;
 	x = &sessions[i];
 	x->address = d->address < d->way.n ? d->address : 0;
@@ -552,6 +588,8 @@ begin(struct dest *d)
 		x->d = NULL;
 		return -1;
 	}
+	x->probe = !d->well;
+	probes += x->probe;
 	d->sessions++;
 	return 0;
 }
@@ -612,6 +650,7 @@ serve(struct dest *d, int *left)
 		w->state = WAY_NONE;
 		d->address = 0;
 		d->bad = d->clear = 0;
+		d->most = PER_HOST;
 	}
 	if (d->rest > loop_now || d->row < 0 || w->state == WAY_LATER || w->state == WAY_NEVER) {
 		if (let_down(d, left))
@@ -627,7 +666,7 @@ serve(struct dest *d, int *left)
 			poke();
 		return;
 	}
-	while (d->sessions < PER_HOST && d->sessions < d->waiting) {
+	while (d->sessions < (d->well ? d->most : 1) && d->sessions < d->waiting) {
 		if (client_count() >= CLIENTS || begin(d) < 0) {
 			try_again();
 			return;

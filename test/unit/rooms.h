@@ -279,6 +279,13 @@ fsync(int fd)
 }
 
 int
+syncfs(int fd)
+{
+	(void)fd;
+	return sync_it();
+}
+
+int
 ftruncate(int fd, off_t size)
 {
 	trail_add('c');

@@ -411,11 +411,93 @@ test_many(void)
 	CHECK_INT(ntalks, 1);
 	CHECK_INT(talk("s"), 150);
 	CHECK_STR(states(), "gone");
+}
+
+/* One session tries a host; when that is greeted there may be more, as many as the host takes. */
+static void
+test_probes(void)
+{
+	static const char *const one[] = { "a@probe.example" };
+	struct sending *s;
+	int i;
+
 	for (i = 0; i < 40; i++)
-		post_out(rcpt, 1);
+		post_out(one, 1);
 	go();
+	CHECK_INT(ntalks, 1);
+	s = talks[0].u->next(talks[0].arg);
+	run();
 	CHECK_INT(ntalks, PER_HOST);
+	s->to[0].outcome = O_SENT;
+	talks[0].u->sent(talks[0].arg, s);
+	ntalks--;
+	talks[ntalks].u->over(talks[ntalks].arg, OVER_CONNECT, "4.7.0", "too many connections");
+	run();
+	CHECK_INT(ntalks, PER_HOST - 1);
+	CHECK_INT(talk("s"), 39);
+	CHECK_STR(states(), "gone");
+	CHECK(!was_logged("deferred"));
+	for (i = 0; i < 40; i++)		/* it remembers */
+		post_out(one, 1);
+	run();
+	CHECK_INT(ntalks, PER_HOST - 1);
 	CHECK_INT(talk("s"), 40);
+}
+
+/* How many syncs a checkpoint takes when so many letters wait. */
+static unsigned
+checkpoint(int letters)
+{
+	static const char *const one[] = { "a@syncs.example" };
+	unsigned before;
+	int i;
+
+	for (i = 0; i < letters; i++)
+		post_out(one, 1);
+	before = nsyncs;
+	CHECK_INT(store_checkpoint(), 0);
+	return nsyncs - before;
+}
+
+static void
+test_syncs(void)
+{
+	CHECK_INT(store_checkpoint(), 0);
+	CHECK_INT(checkpoint(3), 3 + 2);	/* and the directory, and the journal */
+	CHECK_INT(checkpoint(40), 1 + 2);
+	fault_set(F_SYNC, 41, 0, EIO);		/* that of the whole file system: one by one */
+	CHECK_INT(checkpoint(40), 41 + 2);
+	CHECK_INT(fault_clear(), 1);
+	go();
+	CHECK_INT(talk("s"), 83);
+	CHECK_INT(checkpoint(0), 2);		/* what is gone needs none */
+}
+
+/* Hosts that say nothing do not take all sessions from the others. */
+static void
+test_silence(void)
+{
+	char name[40];
+	const char *one[1] = { name };
+	int i;
+
+	for (i = 0; i < CLIENTS; i++) {
+		(void)snprintf(name, sizeof(name), "a@s%d.example", i);
+		post_out(one, 1);
+	}
+	go();
+	CHECK_INT(ntalks, (CLIENTS + 1) / 2);
+	(void)snprintf(name, sizeof(name), "a@probe.example");	/* is known to be well */
+	for (i = 0; i < 9; i++)
+		post_out(one, 1);
+	go();
+	CHECK_INT(ntalks, (CLIENTS + 1) / 2 + PER_HOST - 1);
+	CHECK(talk("s") >= 9);
+	pass_s(1);
+	run();
+	CHECK(talk("s") > 0);
+	run();
+	CHECK_INT(ntalks, 0);
 	CHECK_STR(states(), "gone");
 }
 
@@ -445,6 +527,9 @@ main(void)
 	test_hosts();
 	test_postmaster();
 	test_many();
+	test_probes();
+	test_silence();
+	test_syncs();
 	test_start();
 	return test_end();
 }
