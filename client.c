@@ -148,8 +148,8 @@ client_begin(struct session *s, enum state state, int64_t ms)
 		return -1;
 	}
 	s->state = state;
-	s->waiting++;
-	conn_limit(s->c, ms, ms);
+	if (!s->waiting++)
+		conn_limit(s->c, ms, ms);	/* and from then on with each reply */
 	return 0;
 }
 

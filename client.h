@@ -39,7 +39,7 @@ struct session {
 	int open;			/* the server has a transaction */
 	int said, heard;		/* 0: MAIL, then the recipients; n + 1: DATA; n + 2: all */
 	int tried, accepted;		/* recipients */
-	unsigned char asked[RECIPIENTS];	/* enum asked */
+	unsigned char asked[RECIPIENTS];	/* RCPT has been said */
 
 	int scan, sign, known;		/* C_WORK: look for 8-bit text; sign; there is a key */
 	struct session *queue;		/* who waits for the signer behind us */

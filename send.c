@@ -14,8 +14,6 @@
 
 enum { PIECE = 16384 };		/* of a letter read at once */
 
-enum asked { A_NOT, A_ASKED, A_ACCEPTED };
-
 static struct dkim_sign signer;		/* is large: there is one for all */
 static struct session *signing;		/* who has it, the first of the queue */
 static char piece[PIECE];
@@ -284,7 +282,7 @@ send_take(struct session *s)
 	s->last = '\n';
 	s->at = 0;
 	s->nfield = 0;
-	memset(s->asked, A_NOT, sizeof(s->asked));
+	memset(s->asked, 0, sizeof(s->asked));
 	s->state = C_WORK;
 	if (fetch(s, 0) < 0) {
 		refuse(s, O_LATER, "4.3.0", "the letter cannot be read");
@@ -351,7 +349,7 @@ rcpt(struct session *s, int i)
 	}
 	if (client_begin(s, C_ENVELOPE, client_reply) < 0)
 		return;
-	s->asked[i] = A_ASKED;
+	s->asked[i] = 1;
 	s->tried++;
 	conn_printf(s->c, "RCPT TO:<%s>", line.mailbox);
 	if (s->can & CAN_DSN) {
@@ -511,14 +509,12 @@ rcpt_reply(struct session *s, int i)
 {
 	struct target *t = &s->s->to[i];
 
-	if (client_class(s) == O_SENT) {
-		s->asked[i] = A_ACCEPTED;
+	if (client_class(s) == O_SENT)
 		s->accepted += t->outcome == O_NONE;
-	} else if (too_many(s)) {
+	else if (too_many(s))
 		outcome(t, O_LATER, "4.5.3", s->reply.words);
-	} else {
+	else
 		outcome(t, client_class(s), client_status(s), s->reply.words);
-	}
 }
 
 /* DATA was said: the text, or, as nobody is there to get it, a lone dot. */
@@ -558,7 +554,7 @@ envelope_reply(struct session *s)
 			verdict(s);
 		return;
 	}
-	while (s->heard <= n && s->asked[s->heard - 1] != A_ASKED)
+	while (s->heard <= n && !s->asked[s->heard - 1])
 		s->heard++;
 	if (s->heard > n)
 		data_reply(s);
@@ -568,7 +564,8 @@ envelope_reply(struct session *s)
 		rcpt_reply(s, s->heard++ - 1);
 }
 
-/* To the final dot; LMTP answers for each recipient that was accepted. */
+/* To the final dot; LMTP answers for each recipient that was accepted, and only these have no outcome
+ * yet. */
 static void
 dot_reply(struct session *s)
 {
@@ -582,7 +579,7 @@ dot_reply(struct session *s)
 	}
 	for (i = 0; i < s->s->n; i++) {
 		t = &s->s->to[i];
-		if (s->asked[i] != A_ACCEPTED || t->outcome != O_NONE)
+		if (t->outcome != O_NONE)
 			continue;
 		t->dsn = client_class(s) == O_SENT && s->can & CAN_DSN;
 		outcome(t, client_class(s), client_status(s), s->reply.words);

@@ -11,6 +11,7 @@
  *	X	the server closes		A	it resets the connection
  *	H	it closes its side only		Wn	n seconds go by
  *	Q	turns go by, and the client must say nothing
+ *	E	by now the session must be over
  *
  * At the end of the script the client must have nothing more to say.
  */
@@ -482,6 +483,9 @@ step(const char *what, const char *p, size_t n)
 		ahead += atoi(p + 1);
 		rest();
 		return 0;
+	case 'E':
+		rest();
+		return CHECK_MSG(overs, "%s: the session goes on", what) ? 0 : -1;
 	case 'Q':
 		rest();
 		return CHECK_MSG(nin == 0, "%s: the client says \"%.*s\"", what, (int)nin, in) ? 0 : -1;

@@ -219,6 +219,34 @@ static const struct {
 	    "S250 2.1.5 Ok|W599|S250 2.1.5 Ok|" BYE, "S2.1.5 S2.1.5 S2.1.5 ;done" },
 };
 
+/* How long the client waits for each reply, and not longer. */
+static const struct {
+	const char *script, *want;
+} waits[] = {
+	{ "W299|" HI "W299|" ONE MAIL "W299|" OK RCPT("a") "W299|" OK RCPT("b") "W299|" OK RCPT("c")
+	    "W299|" OK "CDATA|W119|S354 go|T|W599|S250 2.6.0 Ok|CQUIT|",
+	    "S2.6.0 S2.6.0 S2.6.0 ;done" },
+	{ HI PIPE BURST "W299|S250 Ok|W299|S250 Ok|W299|S250 Ok|W299|S250 Ok|W119|S354 go|T|W599|"
+	    "S250 2.6.0 Ok|" BYE, "S2.6.0 S2.6.0 S2.6.0 ;done" },
+	{ "W301|E|", "connect" },
+	{ HI "W301|E|", "connect" },
+	{ HI ONE MAIL "W301|E|", "L4.4.2 L4.4.2 L4.4.2 ;lost" },
+	{ HI ONE MAIL OK RCPT("a") "W301|E|", "L4.4.2 L4.4.2 L4.4.2 ;lost" },
+	{ HI ONE MAIL OK RCPT("a") OK RCPT("b") OK RCPT("c") OK "CDATA|W121|E|",
+	    "L4.4.2 L4.4.2 L4.4.2 ;lost" },
+	{ HI ONE MAIL OK RCPT("a") OK RCPT("b") OK RCPT("c") OK "CDATA|S354 go|T|W601|E|",
+	    "L4.4.2 L4.4.2 L4.4.2 ;lost" },
+};
+
+static void
+test_waits(void)
+{
+	size_t i;
+
+	for (i = 0; i < LEN(waits); i++)
+		run(&clear, THREE, "x\n", waits[i].script, waits[i].want);
+}
+
 static void
 test_outcomes(void)
 {
@@ -253,48 +281,131 @@ big_text(size_t n)
 	(void)letter(LETTER, made, n);
 }
 
+static struct conn *
+only(void)
+{
+	int i;
+
+	for (i = 0; i < CONNS && !conn_at(i); i++)
+		;
+	return conn_at(i);
+}
+
+/* Up to the text, there being little room for what the server does not read. */
 static void
-early(const char *reply, const char *calls_want)
+begin_text(void)
 {
 	static const int small = 4096;
-	int old = 0, i;
-	socklen_t n = sizeof(old);
-	char script[256];
+	socklen_t n = sizeof(int);
+	int i, old = 0;
 
-	big_text(sizeof(made));
-	(void)snprintf(script, sizeof(script), HI ONE MAIL OK RCPT("a") OK "CDATA|S354 go|");
 	hop.route = &clear;
-	/* the socket takes little, so that the text is still on its way */
 	(void)getsockopt(listening, SOL_SOCKET, SO_RCVBUF, &old, &n);
 	(void)setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	if (client_start(&hop, &user, &nqueue) < 0)
+	if (client_start(&hop, &user, &nqueue) < 0 ||
+	    setsockopt(only()->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) < 0)
 		abort();
-	for (i = 0; i < 100 && server == -1; i++)
+	while (server == -1)
 		spin(1);
-	follow(script);
-	CHECK(nin < sizeof(made) / 2);
-	i = server;
-	server = -2;		/* it does not read */
-	for (n = 0; n < 20; n++)
+	follow(HI ONE MAIL OK RCPT("a") OK "CDATA|");
+	CHECK_INT(nin, 0);
+	(void)setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &old, sizeof(old));
+	say("354 go\r\n", 8);
+	for (i = 0; i < 50; i++)
 		loop_turn(0, NULL, NULL);
-	server = i;
-	if (*reply)
-		(void)send(server, reply, strlen(reply), MSG_NOSIGNAL);
-	for (n = 0; n < 20; n++)
-		loop_turn(0, NULL, NULL);
-	rest();
-	/* whatever it was, the final dot has not left */
-	CHECK(*reply == '\0' || overs == 1);
-	CHECK(!await("\r\n.\r\n", 5) || *reply == '\0');
-	forget(nin);
+	CHECK(only() && only()->bytes_out < sizeof(made) / 2);
+}
+
+/* The session ends, whatever the server has read. */
+static void
+end_text(const char *what, const char *calls_want)
+{
+	int i;
+
 	hang_up(0);
 	for (i = 0; i < 2000 && !overs; i++)
 		spin(1);
-	CHECK_MSG(!strcmp(calls, calls_want), "%s: got %s, want %s", reply, calls, calls_want);
+	CHECK_MSG(!strcmp(calls, calls_want), "%s: got %s, want %s", what, calls, calls_want);
+	CHECK(!strstr(logged, "possible-duplicate"));
+	CHECK_INT(overs, 1);
 	CHECK_INT(client_count(), 0);
 	CHECK_INT(conn_free(), CONNS);
-	CHECK(!strstr(logged, "possible-duplicate") || !*reply);
-	(void)setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &old, sizeof(old));
+}
+
+static void
+early(const char *reply, const char *calls_want)
+{
+	int i;
+
+	big_text(sizeof(made));
+	begin_text();
+	(void)send(server, reply, strlen(reply), MSG_NOSIGNAL);
+	for (i = 0; i < 20; i++)
+		loop_turn(0, NULL, NULL);
+	rest();
+	CHECK_INT(overs, 1);
+	CHECK(!await("\r\n.\r\n", 5));	/* the final dot has not left */
+	end_text(reply, calls_want);
+}
+
+/* A server that does not read, and one that reads too slowly. */
+static void
+test_slow(void)
+{
+	int i;
+
+	big_text(sizeof(made));
+	begin_text();
+	ahead += 179;
+	loop_turn(0, NULL, NULL);
+	loop_turn(0, NULL, NULL);
+	CHECK(!overs);
+	ahead += 2;
+	loop_turn(0, NULL, NULL);
+	loop_turn(0, NULL, NULL);
+	CHECK_INT(overs, 1);
+	CHECK_STR(over_words, "timed out within the text");
+	end_text("not read", "L4.4.2 ;lost");
+	big_text(sizeof(made));
+	begin_text();
+	for (i = 0; i < 200 && !overs; i++) {
+		ahead += 30;
+		(void)recv(server, in, 2000, 0);
+		loop_turn(0, NULL, NULL);
+		loop_turn(0, NULL, NULL);
+	}
+	CHECK_INT(i, 120);		/* an hour */
+	CHECK_STR(over_words, "timed out within the text");
+	end_text("slow", "L4.4.2 ;lost");
+}
+
+/* The last of the text and the dot wait for room in the socket when an answer comes to them. */
+static void
+test_stuck(void)
+{
+	struct session *s;
+	uint64_t fits;
+	size_t n;
+	int i;
+
+	big_text(sizeof(made));
+	begin_text();
+	fits = only()->bytes_out;
+	hang_up(0);
+	for (n = (size_t)fits + 8000; n > fits; n -= 500) {
+		big_text(n);
+		begin_text();
+		s = only()->session;
+		if (s->state == C_DOT && conn_room(s->c) < BUFSZ)
+			break;
+		hang_up(0);
+	}
+	CHECK(n > fits);
+	(void)send(server, "250 2.6.0 sure\r\n", 16, MSG_NOSIGNAL);
+	for (i = 0; i < 20; i++)
+		loop_turn(0, NULL, NULL);
+	end_text("stuck", "L4.4.2 ;lost");
+	CHECK_STR(words, "unexpected reply after the final dot");
 }
 
 static void
@@ -306,10 +417,6 @@ test_early(void)
 	early("250 2.0.0 sure\r\n", "L4.4.2 ;lost");
 	early("354 again\r\n", "L4.4.2 ;lost");
 	early("what\r\n", "L4.4.2 ;lost");
-	/* the server does not read, and then the time is over */
-	big_text(sizeof(made));
-	session(&clear, HI ONE MAIL OK RCPT("a") OK "CDATA|S354 go|X|");
-	CHECK(!strcmp(calls, "L4.4.2 ;lost"));
 }
 
 /* ---- parameters ---- */
@@ -491,6 +598,13 @@ test_letters(void)
 	clear_all();
 	session(&clear, HI ONE BYE);
 	CHECK_CALLS("none", "done");
+	/* the server has gone while a letter was looked at: the next one is not taken */
+	clear_all();
+	(void)letter(LETTER, "\xc3\xa4\n", 3);
+	(void)letter(LETTER, "x\n", 2);
+	session(&clear, HI NONE "H|E|");
+	CHECK_CALLS("gone", "F5.6.3 ;done");
+	CHECK_INT(taken, 1);
 }
 
 static void
@@ -760,7 +874,10 @@ main(void)
 	test_exact();
 	test_long();
 	test_outcomes();
+	test_waits();
 	test_early();
+	test_slow();
+	test_stuck();
 	test_params();
 	test_decided();
 	test_burst(0);
