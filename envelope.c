@@ -506,6 +506,8 @@ ours(struct smtp *s, const struct addr *a, const struct params *m, const struct 
 	put_rcpt(&line, m);
 	if (leaves)
 		put(&line, "FORWARD=", alias, n, 1);
+	else if (m->notify & N_SUCCESS)
+		put_word(&line, "HERE", "");
 	if (line.over)
 		return "501 5.5.4 Parameters too long";
 	new_only(s, f);
@@ -519,6 +521,8 @@ ours(struct smtp *s, const struct addr *a, const struct params *m, const struct 
 	r = letter_rcpt(&s->letter, a->mailbox, a->nmailbox, to);
 	if (r == R_OK && leaves)
 		r = send_on(s, f, alias, n, line.b);
+	else if (r == R_OK && m->notify & N_SUCCESS)	/* the relay tells the sender */
+		r = letter_out(&s->letter, a->mailbox, a->nmailbox, line.b);
 	return written(s, r);
 }
 

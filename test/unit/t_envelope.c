@@ -167,10 +167,14 @@ static const struct script {
 	    "RCPT TO:<alice@localhost> ORCPT=utf-8;" UTF "@x\r\nNOOP\r\n",
 	    STARTED FROM "501 5.5.4 Bad ORCPT\r\n501 5.5.4 Bad ORCPT\r\n"
 	    "501 5.5.4 Syntax error in parameter\r\n501 5.5.4 Bad ORCPT\r\n" OK },
-	/* local lines stay as they are */
+	/* a mailbox's line stays as it is; who wants to hear of the delivery is told by the relay */
 	{ MX, "192.0.2.1", START "MAIL FROM:<s@far.example> RET=FULL ENVID=1\r\n"
 	    "RCPT TO:<alice@localhost> NOTIFY=SUCCESS ORCPT=rfc822;alice@localhost\r\nDATA\r\n.\r\n",
-	    STARTED FROM TO GO QUEUED(1) ALICE SMTP_A(1) "\n" },
+	    STARTED FROM TO GO QUEUED(1) ALICE SMTP_A(1) "\n"
+	    "[out]\nF<s@far.example> RET=FULL ENVID=1\nT<alice@localhost> alice\n"
+	    "T<alice@localhost> NOTIFY=SUCCESS ORCPT=rfc822;alice@localhost HERE\n\n"
+	    "Received: from c.example ([192.0.2.1])\n\tby mx.example.org with ESMTP id " ID(1)
+	    "\n\tfor <alice@localhost>; " DATE "\n" },
 	/* SMTPUTF8: RFC 6531 */
 	{ HERE, "::1", START "MAIL FROM:<j" UTF "@b" UTF "cher.example> SMTPUTF8\r\n"
 	    "RCPT TO:<" UTF "@far.example> ORCPT=utf-8;" UTF "@x\r\nDATA\r\nDate: x\r\nMessage-ID: y\r\n"
