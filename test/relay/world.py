@@ -156,7 +156,7 @@ class Host:
         self.held.append(p)
         return p
 
-    def listens(self, port, address='127.0.0.1'):
+    def listens(self, port):
         """Is somebody there? Seen from the kernel's table, without a connection."""
         want = ':%04X ' % port
         for f in ('tcp', 'tcp6'):
@@ -169,7 +169,8 @@ class Host:
 
     def wait_port(self, port, seconds=20):
         if not kit.until(lambda: self.listens(port), seconds):
-            raise RuntimeError('%s: nobody listens on port %d\n%s' % (self.short, port, self.tail()))
+            raise RuntimeError('%s: nobody listens on port %d\n%s' %
+                               (self.short, port, self.tail()))
 
     logs = ()
 
