@@ -50,7 +50,7 @@ struct session {
 	off_t at;			/* in the field and the text behind it */
 	int bol;			/* a line begins */
 	size_t nfield;
-	char field[DKIM_FIELD];		/* DKIM-Signature */
+	char field[DKIM_FIELD + 2 * (ADDR_TEXT + 16)];	/* Delivered-To, DKIM-Signature */
 };
 
 /* ---- client.c ---- */

@@ -3,6 +3,7 @@
  * A letter in a session with another server: what must be known of its text, the envelope, the
  * text, and what the replies mean for each recipient.
  */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
 
@@ -155,6 +156,50 @@ refuse(struct session *s, enum outcome o, const char *status, const char *words)
 	sent(s);
 }
 
+/* An alias as xtext (RFC 3461 4) as a field; *to has room for it. Its length. */
+static size_t
+delivered_to(char to[ADDR_TEXT + 16], const char *p, size_t n)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t i, k = (size_t)snprintf(to, ADDR_TEXT, "Delivered-To: ");
+	const char *h, *l;
+
+	for (i = 0; i < n && k < ADDR_TEXT + 14; i++) {
+		to[k] = p[i];
+		if (p[i] == '+' && n - i > 2 && (h = strchr(hex, p[i + 1])) && (l = strchr(hex, p[i + 2]))) {
+			to[k] = (char)((h - hex) << 4 | (l - hex));
+			i += 2;
+		}
+		if ((unsigned char)to[k] >= 0x20 && to[k] != 0x7f)
+			k++;
+	}
+	to[k++] = '\n';
+	to[k] = '\0';
+	return k;
+}
+
+/* What was forwarded says for whom it came here: so it is known if it comes again. */
+static void
+add_delivered(struct session *s)
+{
+	char to[ADDR_TEXT + 16];
+	const char *p;
+	size_t k, n;
+	int i;
+
+	for (i = 0; i < s->s->n; i++) {
+		p = fetch(s, s->s->to[i].at) < 0 ? NULL : out_param(&line, "FORWARD", &n);
+		if (!p)
+			continue;
+		k = delivered_to(to, p, n);
+		if (memmem(s->field, s->nfield, to, k) || s->nfield + k > sizeof(s->field))
+			continue;
+		memmove(s->field + k, s->field, s->nfield);
+		memcpy(s->field, to, k);
+		s->nfield += k;
+	}
+}
+
 /* What was learnt of the text decides whether it can go there. */
 static void
 ready(struct session *s)
@@ -165,6 +210,8 @@ ready(struct session *s)
 	unclaim(s);
 	s->at = 0;
 	s->bol = 1;
+	if (s->s->forward)
+		add_delivered(s);
 	if ((s->high_head | s->high_body) >> 7 && !(s->can & CAN_8BIT))
 		refuse(s, O_FAILED, "5.6.3", eight);
 	else if (s->utf8 && s->high_head >> 7 && !(s->can & CAN_UTF8))
@@ -196,20 +243,6 @@ key(char domain[HOST_TEXT])
 	return dkim_from(&signer, domain, HOST_TEXT) == 0 ? sign_key(domain) : NULL;
 }
 
-/* The time of birth, the first 13 digits of the id, in seconds. */
-static int64_t
-born(const char *id)
-{
-	static const char hex[] = "0123456789abcdef";
-	uint64_t v = 0;
-	const char *d;
-	int i;
-
-	for (i = 0; i < 13 && id[i] && (d = strchr(hex, id[i])); i++)
-		v = v << 4 | (uint64_t)(d - hex);
-	return (int64_t)(v / 1000000);
-}
-
 static void
 finish_signature(struct session *s)
 {
@@ -218,7 +251,7 @@ finish_signature(struct session *s)
 	long n;
 
 	k = key(domain);
-	n = k ? dkim_finish(&signer, s->field, domain, dkim_selector, k, born(s->s->id)) : -1;
+	n = k ? dkim_finish(&signer, s->field, domain, dkim_selector, k, mail_birth(s->s->id)) : -1;
 	s->nfield = n > 0 ? (size_t)n : 0;
 }
 

@@ -108,6 +108,16 @@ store_trouble(const char *what)
 	(void)what;
 }
 
+int64_t
+mail_birth(const char *id)
+{
+	char us[14];
+
+	memcpy(us, id, 13);
+	us[13] = '\0';
+	return (int64_t)(strtoull(us, NULL, 16) / 1000000);
+}
+
 int
 relay_sender(const struct sending *s, const char *sender, char dst[ADDR_TEXT + 1])
 {

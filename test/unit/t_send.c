@@ -479,6 +479,8 @@ static const struct {
 static void
 test_params(void)
 {
+	static const char forwarded[] = "Delivered-To: b+x@us.example\r\n"
+	    "Delivered-To: list@us.example\r\nx\r\n.\r\n";
 	struct sending *s;
 	size_t i;
 
@@ -488,11 +490,14 @@ test_params(void)
 			    params[i].want);
 	drip = 0;
 	clear_all();
-	s = letter(LETTER, "x\n", 2);
+	s = letter("F<s@here.example>\nT<a@far.example> FORWARD=list@us.example\n"
+	    "T<b@far.example> NOTIFY=NEVER FORWARD=list@us.example\n"
+	    "T<c@far.example> FORWARD=b+2Bx@us.example\n", "x\n", 2);
 	s->forward = 1;
-	session(&clear, HI ONE "CMAIL FROM:<SRS0=s@here.example>|" OK RCPT("a") OK GO
-	    "S250 2.6.0 Ok|" BYE);
-	CHECK_CALLS("forward", "S2.6.0 ;done");
+	session(&clear, HI ONE "CMAIL FROM:<SRS0=s@here.example>|" OK RCPT("a") OK RCPT("b") OK
+	    RCPT("c") OK GO "S250 2.6.0 Ok|" BYE);
+	CHECK_CALLS("forward", "S2.6.0 S2.6.0 S2.6.0 ;done");
+	CHECK_MEM(text, ntext, forwarded, sizeof(forwarded) - 1);
 	/* the text ends before its end */
 	clear_all();
 	s = letter(LETTER, "x\n", 2);
