@@ -317,6 +317,13 @@ class Server:
         if r.returncode:
             raise RuntimeError('passwd %s: %d %s' % (name, r.returncode, r.stderr))
 
+    def files(self):
+        """The paths of all files of the store (the sockets are none)."""
+        for d, _, files in os.walk(self.store):
+            for f in files:
+                if os.path.isfile(os.path.join(d, f)):
+                    yield os.path.join(d, f)
+
     def path(self, *p):
         return os.path.join(self.store, *p)
 

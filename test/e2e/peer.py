@@ -99,7 +99,10 @@ class Peer:
             self.buf = b''
 
     def fin(self):
-        self.raw.shutdown(socket.SHUT_WR)
+        try:
+            self.raw.shutdown(socket.SHUT_WR)
+        except OSError:
+            raise Gone
         self.s = self.raw
         try:
             self.wait_gone()
@@ -142,8 +145,7 @@ class Peer:
         self.step('connect', b'')
         if self.host.wrapped:
             self.wrap()
-        if not self.step('greeting', b'220 %s ESMTP\r\n' % self.host.name.encode()):
-            pass
+        self.step('greeting', b'220 %s ESMTP\r\n' % self.host.name.encode())
         while True:
             line = self.line()
             verb = line.split(' ')[0].split(':')[0].upper()

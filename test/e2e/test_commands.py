@@ -231,11 +231,10 @@ def userdel_moves_the_mailbox_aside():
     time.sleep(0.1)
     assert s.command('userdel', 'gone').returncode == 0
     found = []
-    for d, _, files in os.walk(s.store):
-        for f in files:
-            with open(os.path.join(d, f), 'rb') as x:
-                if not d.startswith(s.path('spool')) and b'Subject: keep me' in x.read():
-                    found.append(os.path.join(d, f))
+    for f in s.files():
+        with open(f, 'rb') as x:
+            if not f.startswith(s.path('spool')) and b'Subject: keep me' in x.read():
+                found.append(f)
     assert len(found) == 1 and found[0] != s.path('mail', 'gone'), found
     with s.smtp() as c:
         c.ehlo()
@@ -318,13 +317,12 @@ def many_at_once_lose_no_account():
 def passwords_are_kept_as_verifiers_only():
     s = shared()
     found = 0
-    for d, _, files in os.walk(s.store):
-        for f in files:
-            with open(os.path.join(d, f), 'rb') as x:
-                data = x.read()
-            assert PW.encode() not in data, os.path.join(d, f)
-            found += len(re.findall(rb'SCRAM-SHA-256\$\d+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/'
-                                    rb'=]{44}:[A-Za-z0-9+/=]{44}', data))
+    for f in s.files():
+        with open(f, 'rb') as x:
+            data = x.read()
+        assert PW.encode() not in data, f
+        found += len(re.findall(rb'SCRAM-SHA-256\$\d+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/'
+                                rb'=]{44}:[A-Za-z0-9+/=]{44}', data))
     assert found >= 3
     assert PW not in s.log()
     users = open(s.path('users')).read()

@@ -5,6 +5,7 @@
 Each recipient ends as exactly one of sent, deferred (in `maild queue`, with words) and failed (a
 report in the sender's mailbox); nothing hangs; when the servers have come to reason what was
 deferred arrives, once. What arrives is byte for byte what was handed in."""
+import calendar
 import collections
 import email
 import email.policy
@@ -246,6 +247,7 @@ class Trial:
     def run(self, seconds=30, well=True):
         self.finish(seconds)
         self.check()
+        self.words = dict(self.log.words)
         if well:
             self.well()
         bad = self.wrong + world.faults + strict(x.host for x in self.cases)
@@ -328,6 +330,14 @@ def plain_cases():
                                       rcvbuf=4096 if step == 'text' else 0),
                            outcome(step, cls),
                            None if step != 'text' else huge if cls == '2xx' else big, maybe=maybe)
+    yield Case('text stalls', world.host('clear', {'text': stalls}, rcvbuf=4096), D, huge,
+               maybe=False)
+
+
+def stalls(p, good):
+    """Reads nothing for too long."""
+    time.sleep(p.world.late + 1)
+    p.wait_gone()
 
 
 @test
@@ -335,13 +345,20 @@ def each_reply_at_each_step():
     s = server()
     before = state(s)
     t = Trial(s, list(plain_cases())).run()
-    words = {x.name: t.log.words[x.id, x.to('b')] for x in t.cases}
+    words = {x.name: t.words[x.id, x.to('b')] for x in t.cases}
     told = reports(s)
     for x in t.cases:
         if x.want['b'] == F:
             code = told[x.to('b')][0]['Diagnostic-Code']
             assert '550 5.7.1 never' in code or '599' in code, (x.name, code)
-    assert words['quit rst'].startswith('250 '), words['quit rst']
+    for name, why in (('quit rst', '250 '), ('greeting twice', 'unexpected reply'),
+                      ('greeting early', 'unexpected reply'), ('data 2xx', '354'),
+                      ('greeting silence', 'timed out before the greeting'),
+                      ('ehlo endless', 'no valid reply'), ('ehlo crawl', 'timed out after EHLO'),
+                      ('mail fin', 'closed by peer after MAIL'), ('text 4xx', '450 4.2.0 not now'),
+                      ('text stalls', 'timed out within the text'),
+                      ('dot late', 'connection lost after the final dot')):
+        assert why in words[name], (name, words[name])
     return '%d cases, %s' % (len(t.cases), calm(s, before))
 
 
@@ -389,7 +406,7 @@ HANDSHAKES = {
 }
 
 
-def in_tls(act, good=None):
+def in_tls(act):
     """Only there; before it all is well."""
     def f(p, right):
         if p.tls:
@@ -733,7 +750,6 @@ def a_restart_keeps_the_schedule():
 
 
 def text_time(t):
-    import calendar
     return calendar.timegm(time.strptime(t, '%Y-%m-%dT%H:%M:%SZ'))
 
 

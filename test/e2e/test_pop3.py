@@ -742,19 +742,6 @@ def only_modern_tls():
 
 
 @test
-def files_are_private():
-    s = shared()
-    fill(s, 1)
-    for d, dirs, files in os.walk(s.store):
-        for x in dirs + files:
-            st = os.lstat(os.path.join(d, x))
-            assert st.st_mode & 0o077 == 0 or x in ('cert.pem',
-                                                    'users') and st.st_mode & 0o022 == 0, \
-                '%s is %o' % (os.path.join(d, x), st.st_mode & 0o7777)
-    assert os.stat(s.path('mail', 'alice')).st_mode & 0o7777 == 0o600
-
-
-@test
 def tls_ends_in_order():
     with shared().pop() as p:
         p.ok('QUIT')

@@ -1,5 +1,5 @@
 # See LICENSE file for copyright and licence details.
-"""Other people's programs against the built server: run.py [-k] MAILD [send|read|box|tls|tlsclient|dkim ...]
+"""Other people's programs against the built server: run.py [-k] MAILD [PART...]
 
 Senders, readers, programs that work on mailboxes, TLS scanners. It installs them (test/need),
 starts servers of its own on loopback, and ends with "N passed, N failed". -k keeps the temporary
@@ -64,6 +64,7 @@ def main(args):
     if not args:
         sys.exit(__doc__)
     if tools():
+        import bounce
         import box
         import dkim
         import read
@@ -72,7 +73,8 @@ def main(args):
         import tls
         import tlsclient
         parts = [('tls', tls), ('tlsclient', tlsclient), ('send', send), ('read', read),
-                 ('box', box), ('dkim', dkim), ('resolve', resolve)]
+                 ('box', box), ('dkim', dkim), ('resolve', resolve),
+                 ('bounce', bounce)]
         for name, part in parts:
             if not args[1:] or name in args[1:]:
                 begin = time.monotonic()
