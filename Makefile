@@ -20,25 +20,25 @@ LDFLAGS = -static -Wl,-z,relro,-z,now
 CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla -Os -g -fPIE -fstack-protector-strong
 
-OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/envelope.o $(OUT)/pop3.o $(OUT)/guard.o $(OUT)/user.o \
-	$(OUT)/box.o $(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o \
-	$(OUT)/relay.o $(OUT)/outcome.o $(OUT)/route.o $(OUT)/client.o $(OUT)/send.o \
+OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/envelope.o $(OUT)/pop3.o $(OUT)/guard.o \
+	$(OUT)/user.o $(OUT)/box.o $(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o \
+	$(OUT)/out.o $(OUT)/relay.o $(OUT)/outcome.o $(OUT)/route.o $(OUT)/client.o $(OUT)/send.o \
 	$(OUT)/bounce.o $(OUT)/forward.o $(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o \
 	$(OUT)/trust.o $(OUT)/sign.o $(OUT)/admin.o $(OUT)/view.o $(OUT)/sendmail.o $(OUT)/addr.o \
 	$(OUT)/alist.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o $(OUT)/dnsmsg.o $(OUT)/dot.o \
-	$(OUT)/fs.o $(OUT)/header.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o $(OUT)/loop.o \
-	$(OUT)/mbox.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sasl.o $(OUT)/scram.o $(OUT)/spki.o \
-	$(OUT)/srs.o $(OUT)/text.o $(OUT)/x509.o
-SRC = mail.c smtp.c envelope.c pop3.c guard.c user.c box.c drop.c store.c queue.c recover.c \
-	out.c relay.c outcome.c route.c client.c send.c bounce.c forward.c control.c tls.c cert.c \
-	trust.c sign.c admin.c view.c sendmail.c lib/addr.c lib/alist.c lib/compat.c lib/dkim.c \
-	lib/dns.c lib/dnsmsg.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c lib/log.c \
-	lib/loop.c lib/mbox.c lib/pem.c lib/reply.c lib/sasl.c lib/scram.c lib/spki.c lib/srs.c \
-	lib/text.c lib/x509.c
-HDR = mail.h client.h control.h relay.h smtp.h store.h tls.h $(CONFIG) lib/addr.h lib/alist.h \
-	lib/dkim.h lib/dns.h lib/dnsmsg.h lib/dot.h lib/fs.h lib/header.h lib/ip.h lib/journal.h \
-	lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/reply.h lib/sasl.h lib/scram.h lib/spki.h \
-	lib/srs.h lib/text.h lib/vec.h lib/x509.h
+	$(OUT)/fs.o $(OUT)/header.o $(OUT)/idn.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o \
+	$(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sasl.o $(OUT)/scram.o \
+	$(OUT)/spki.o $(OUT)/srs.o $(OUT)/text.o $(OUT)/x509.o
+SRC = mail.c smtp.c envelope.c pop3.c guard.c user.c box.c drop.c store.c queue.c \
+	recover.c out.c relay.c outcome.c route.c client.c send.c bounce.c forward.c control.c \
+	tls.c cert.c trust.c sign.c admin.c view.c sendmail.c lib/addr.c lib/alist.c lib/compat.c \
+	lib/dkim.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/fs.c lib/header.c lib/idn.c lib/ip.c \
+	lib/journal.c lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/reply.c lib/sasl.c \
+	lib/scram.c lib/spki.c lib/srs.c lib/text.c lib/x509.c
+HDR = mail.h client.h control.h relay.h smtp.h store.h tls.h $(CONFIG) lib/addr.h \
+	lib/alist.h lib/dkim.h lib/dns.h lib/dnsmsg.h lib/dot.h lib/fs.h lib/header.h lib/idn.h \
+	lib/ip.h lib/journal.h lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/reply.h lib/sasl.h \
+	lib/scram.h lib/spki.h lib/srs.h lib/text.h lib/vec.h lib/x509.h
 
 # BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
 INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
@@ -108,6 +108,7 @@ $(OUT)/srs.o: lib/srs.c; $(COMPILE) lib/srs.c
 $(OUT)/dot.o: lib/dot.c; $(COMPILE) lib/dot.c
 $(OUT)/fs.o: lib/fs.c; $(COMPILE) lib/fs.c
 $(OUT)/header.o: lib/header.c; $(COMPILE) lib/header.c
+$(OUT)/idn.o: lib/idn.c; $(COMPILE) lib/idn.c
 $(OUT)/ip.o: lib/ip.c; $(COMPILE) lib/ip.c
 $(OUT)/journal.o: lib/journal.c; $(COMPILE) lib/journal.c
 $(OUT)/log.o: lib/log.c; $(COMPILE) lib/log.c

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/fs.h"
+#include "lib/idn.h"
 #include "lib/log.h"
 #include "lib/text.h"
 #include "relay.h"
@@ -160,18 +161,14 @@ new_dest(int row, const char *domain)
 	return i;
 }
 
-/* The domain of a mailbox in lower case. */
+/* The domain of a mailbox as the DNS and routes[] have it; "" if there is no such name. */
 static void
 domain_of(char dst[ADDR_DOMAIN + 1], const char *mailbox)
 {
 	const char *at = strrchr(mailbox, '@');
-	size_t i, n = at ? strlen(at + 1) : 0;
 
-	if (n > ADDR_DOMAIN)
-		n = 0;
-	for (i = 0; i < n; i++)
-		dst[i] = (char)text_lower(at[1 + i]);
-	dst[n] = '\0';
+	if (!at || idn_ascii(dst, ADDR_DOMAIN + 1, at + 1, strlen(at + 1)) < 0)
+		dst[0] = '\0';
 }
 
 /* The destination of a recipient: its index; -1: not known, or with `make` no room. */

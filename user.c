@@ -13,6 +13,7 @@
 #include <sysexits.h>
 
 #include "lib/fs.h"
+#include "lib/idn.h"
 #include "lib/log.h"
 #include "lib/text.h"
 #include "mail.h"
@@ -333,10 +334,12 @@ add(struct user_set *s, int slot)
 int
 user_owns(const char *domain, size_t n)
 {
+	const char *own;
 	size_t i;
 
 	for (i = 0; i < NDOMAINS; i++) {
-		if (n && text_is(domain, n, domains[i][0] ? domains[i] : host))
+		own = domains[i][0] ? domains[i] : host;
+		if (n && idn_same(domain, n, own, strlen(own)))
 			return 1;
 	}
 	return 0;
@@ -348,7 +351,7 @@ user_relays(const char *domain, size_t n)
 	size_t i;
 
 	for (i = 0; i < NRELAYS; i++) {
-		if (n && text_is(domain, n, relay_domains[i]))
+		if (n && idn_same(domain, n, relay_domains[i], strlen(relay_domains[i])))
 			return 1;
 	}
 	return 0;
@@ -396,7 +399,7 @@ row_exact(const struct part *local, const struct part *domain)
 
 	for (i = 0; i < NALIASES; i++) {
 		(void)split(aliases[i].from, strlen(aliases[i].from), &l, &d);
-		if (text_ieq(l.p, l.n, local->p, local->n) && text_ieq(d.p, d.n, domain->p, domain->n))
+		if (text_ieq(l.p, l.n, local->p, local->n) && idn_same(d.p, d.n, domain->p, domain->n))
 			return i;
 	}
 	return -1;

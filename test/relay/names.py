@@ -48,6 +48,7 @@ EXCHANGERS = {
     'big.test': [(10, 'mx.px.test')] +
                 [(20, 'an-exchanger-with-a-long-name-number-%d.big.test' % i) for i in range(40)],
     'tc.test': [(10, 'mx.px.test')],
+    'xn--bcher-kva.test': [(10, 'mx.px.test')],
 }
 for short in ('px', 'ex', 'os', 'ch'):
     EXCHANGERS['%s.test' % short] = [(10, 'mx.%s.test' % short)]
@@ -60,7 +61,7 @@ CNAMES = {'www.px.test': 'mx.px.test', 'canon.test': 'px.test', 'fallcname.test'
 LOCAL = {
     'px': ['dead.test', 'drop.test', 'cname.test', 'canon.test', 'fallcname.test', 'fallback.test',
            'noaddr2.test', 'mxnoaddr.test', 'big.test', 'tc.test', 'old.test', 'seven.test',
-           'self.test'],
+           'self.test', 'b\u00fccher.test'],
     'ex': ['smart587.test', 'smart465.test', 'smartca.test', 'badpw.test', 'nopw.test',
            'badname.test', 'badpin.test', 'primary.test'],
     'os': [], 'ch': [],

@@ -57,7 +57,8 @@ def whole(s):
 def answers(q, tcp):
     """What is sent back, one after the other."""
     name, kind, asked = question(q)
-    print('tcp' if tcp else 'udp', name, kind, flush=True)
+    # one write: many threads say so
+    print('%s %s %d\n' % ('tcp' if tcp else 'udp', name, kind), end='', flush=True)
     under = lambda d: name == d or name.endswith('.' + d)
     if under('servfail.test'):
         return [header(q, SERVFAIL) + asked]

@@ -1,4 +1,4 @@
-/* with: lib/addr.c lib/ip.c lib/text.c lib/fs.c lib/log.c lib/scram.c */
+/* with: lib/addr.c lib/ip.c lib/text.c lib/fs.c lib/log.c lib/scram.c lib/idn.c */
 /* See LICENSE file for copyright and licence details. */
 /* Accounts: the file and its slots, look-ups, aliases, and the checks at start. */
 #undef CONFIG
@@ -519,6 +519,10 @@ checks(void)
 	set_aliases(good, 1);
 	domains[2] = "b\xc3\xbc" "cher.example";
 	CHECK_INT(checked(said, sizeof(said)), 0);
+	CHECK(user_owns("xn--bcher-kva.Example", 21) && user_owns(domains[2], 15));
+	domains[2] = "xn--bcher-kva.example";
+	CHECK(user_owns(domains[2], 21) && user_owns("b\xc3\xbc" "cher.example", 15));
+	CHECK(!user_owns("bucher.example", 14));
 	domains[2] = "example.net";
 	relays[1] = "Example.ORG";
 	CHECK_INT(checked(said, sizeof(said)), EX_CONFIG);
