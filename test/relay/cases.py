@@ -31,9 +31,10 @@ class World:
         self.m6 = servers.Maild(self.six, 'relay-six', 'six.test', ['alice'])
         self.dns = Host('dns.test', world.DNS, ['dns'],
                         [names.AUTHORITY, names.NASTY, names.DEAD])
-        names.start(self.dns, [self.m1.dkim()])
+        dkim = self.m1.dkim()
+        names.start(self.dns, [dkim])
         self.px = Host('mx.px.test', 20, ['postfix'], [21, 22, 23])
-        servers.postfix(self.px)
+        servers.postfix(self.px, dkim)
         self.ex = Host('mx.ex.test', 30, ['exim'], [31])
         servers.exim(self.ex)
         self.os = Host('mx.os.test', 40, ['opensmtpd'], [41])
