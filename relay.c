@@ -553,9 +553,8 @@ session_over(void *arg, enum over why, const char *status, const char *words)
 		d->most = d->sessions;		/* the others go on: it was one too many */
 	else if (why == OVER_CONNECT || why == OVER_TLS)
 		another(x, status, words);
-	else if (why == OVER_LOGIN)
-		rest(d, status, words);
-	else if ((why == OVER_LOST || (!x->letters && d->waiting)) && ++d->losses >= LOSSES)
+	else if (why == OVER_LOGIN ||
+	    ((why == OVER_LOST || (!x->letters && d->waiting)) && ++d->losses >= LOSSES))
 		rest(d, status, words);
 	x->d = NULL;
 	poke();

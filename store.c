@@ -658,8 +658,8 @@ store_defer(const struct mail *m, int user)
 	int bad, ok = -1;
 
 	if (queue_open(&queued, m->id, &bad) < 0) {
+		memset(&o, 0, sizeof(o));
 		o.m = *m;
-		memset(&o.to, 0, sizeof(o.to));
 		o.to.bit[user / 8] = (unsigned char)(1 << (user % 8));
 		return settle_local(&o);
 	}

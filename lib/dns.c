@@ -393,10 +393,13 @@ octets(struct conn *c)
 		if (s->n < 2)
 			continue;
 		want = (size_t)s->b[0] << 8 | s->b[1];
+		if (want <= DNSMSG_TCP && s->n < 2 + want)
+			continue;
 		if (want > DNSMSG_TCP)
 			refused(t);
-		else if (s->n == 2 + want)
+		else
 			judge(t, s->b + 2, want);
+		return;			/* there is one answer to a connection */
 	}
 }
 
