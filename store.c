@@ -573,7 +573,8 @@ store_commit(int quiet)
 		l->pending = 0;
 		l->done(l, l->bad);
 	}
-	(void)store_settle();		/* otherwise the journal keeps them */
+	if (store_settle() < 0 && !checkpoint_at)
+		checkpoint_at = loop_now + checkpoint_every;	/* the journal keeps them until then */
 	return 0;
 }
 

@@ -515,6 +515,29 @@ test_start(void)
 	CHECK_STR(states(), "gone");
 }
 
+/*
+ * Its file could not be made: the journal keeps the letter, and it goes when the disk allows it, even if
+ * nothing else comes meanwhile.
+ */
+static void
+test_owed(void)
+{
+	static const char *const one[] = { "a@x.example" };
+
+	CHECK_INT(store_checkpoint(), 0);
+	fault_set(F_NAME, 1, 1, ENOSPC);
+	post_out(one, 1);
+	CHECK(fault_clear() > 0);
+	CHECK_STR(states(), "gone");
+	pass_s(2);
+	ticks();
+	at(2);
+	CHECK_STR(states(), "T");
+	go();
+	CHECK_INT(talk("s"), 1);
+	CHECK_STR(states(), "gone");
+}
+
 int
 main(void)
 {
@@ -531,5 +554,6 @@ main(void)
 	test_silence();
 	test_syncs();
 	test_start();
+	test_owed();
 	return test_end();
 }
