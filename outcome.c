@@ -34,10 +34,11 @@ outcome_due(const char *id, int64_t t)
 	int64_t b = mail_birth(id), step = retry_step / 1000, end = b + lifetime / 1000, due = b;
 	int n;
 
+	/* full hours and minutes: an attempt must not move away from those who look for it often */
 	if (b > t + 3600)
-		return t + 3600;	/* a clock was wrong */
+		return t - t % 3600 + 3600;	/* a clock was wrong */
 	if (t >= end)
-		return t + 60;		/* its end has not been reported yet */
+		return t - t % 60 + 60;		/* its end has not been reported yet */
 	for (n = 0; due <= t; n++)
 		due = b + step * n * n;
 	return due < end ? due : end;

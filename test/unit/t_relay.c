@@ -538,6 +538,36 @@ test_owed(void)
 	CHECK_STR(states(), "gone");
 }
 
+/* In a busy queue there is a walk every few seconds: what is late or from the future is found by them. */
+static void
+test_grid(void)
+{
+	static const char *const one[] = { "a@x.example" };
+	int64_t b, t, due;
+	int n;
+
+	report_result = -1;
+	post_out(one, 1);
+	go();
+	CHECK_INT(talk("l"), 1);
+	for (n = 0, t = 432000; t < 432600; t += 20) {
+		at(t);
+		CHECK_INT(relay_flush("other.example"), 0);
+		go();
+		n += talk("l");
+	}
+	CHECK(n >= 9 && n <= 12);
+	report_result = 0;
+	at(t + 60);
+	go();
+	CHECK_INT(talk("l"), 1);
+	CHECK_STR(states(), "gone");
+	b = mail_birth(id);
+	for (n = 0, t = 0; t < b - 4000; t += 20)
+		n += (due = outcome_due(id, t)) <= t + 20 && due > t;
+	CHECK_INT(n, (b - 4000) / 3600);
+}
+
 int
 main(void)
 {
@@ -555,5 +585,6 @@ main(void)
 	test_syncs();
 	test_start();
 	test_owed();
+	test_grid();
 	return test_end();
 }
