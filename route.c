@@ -187,24 +187,23 @@ sort_hosts(struct way *w)
 			swap_hosts(w, j, j - 1);
 }
 
-/* We are one of them: it and those behind it are not for us to try. */
-static void
-cut_at_us(struct way *w)
+/* We are one of them: those behind us and beside us are not for us to try. */
+static long
+preference_of_us(const struct dns_answer *a)
 {
-	int i, j;
+	long ours = UINT16_MAX + 1L;
+	int i;
 
-	for (i = 0; i < w->nhosts; i++) {
-		if (!text_is(w->hosts[i], strlen(w->hosts[i]), host))
-			continue;
-		for (j = i; j > 0 && w->preference[j - 1] == w->preference[i]; j--)
-			;
-		w->nhosts = j;
-	}
+	for (i = 0; i < a->n; i++)
+		if (a->rr[i].preference < ours && text_is(a->rr[i].text, a->rr[i].n, host))
+			ours = a->rr[i].preference;
+	return ours;
 }
 
 static void
 by_mx(struct way *w, const struct dns_answer *a)
 {
+	long ours = preference_of_us(a);
 	int i;
 
 	keep(w, a->ttl);
@@ -213,14 +212,13 @@ by_mx(struct way *w, const struct dns_answer *a)
 		return;
 	}
 	for (i = 0; i < a->n; i++)
-		if (a->rr[i].n && a->rr[i].n <= ADDR_DOMAIN)
+		if (a->rr[i].n && a->rr[i].n <= ADDR_DOMAIN && a->rr[i].preference < ours)
 			add_host(w, &a->rr[i]);
 	sort_hosts(w);
-	cut_at_us(w);
-	if (w->nhosts)
-		next_question(w);
-	else
+	if (!w->nhosts && ours <= UINT16_MAX)
 		settle(w, WAY_NEVER, "5.4.6", "its mail exchanger is this host: a loop");
+	else
+		next_question(w);
 }
 
 static void

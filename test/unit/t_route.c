@@ -38,6 +38,9 @@ static const struct {
 	{ "backup.example", DNS_MX, DNS_OK, "10 a.example,20 ME.example,30 b.example" },
 	{ "mine.example", DNS_MX, DNS_OK, "10 me.example,20 b.example" },
 	{ "equal.example", DNS_MX, DNS_OK, "10 a.example,10 me.example" },
+	{ "crowd.example", DNS_MX, DNS_OK, "5 h2.example,5 h1.example,5 h3.example,5 h4.example,"
+	    "5 h5.example,5 h6.example,5 h7.example,5 h8.example,5 me.example,1 h9.example" },
+	{ "roots.example", DNS_MX, DNS_OK, "0 ,10 " },
 	{ "loop.example", DNS_MX, DNS_OK, "10 lo.example" },
 	{ "lo.example", DNS_A, DNS_OK, "127.0.0.1,0.0.0.0" },
 	{ "lo.example", DNS_AAAA, DNS_OK, "::1" },
@@ -213,6 +216,8 @@ static const struct {
 	{ MX, "backup.example", "open a.example=2001:db8::1 a.example=192.0.2.1 a.example=192.0.2.2" },
 	{ MX, "mine.example", "never 5.4.6" },
 	{ MX, "equal.example", "never 5.4.6" },
+	{ MX, "crowd.example", "open h9.example=192.0.2.19" },
+	{ MX, "roots.example", "never 5.4.4" },
 	{ MX, "loop.example", "never 5.4.4" },
 	{ MX, "many.example", "open h1.example=192.0.2.11" },
 	{ MX, "no name", "never 5.1.2" },
