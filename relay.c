@@ -494,7 +494,8 @@ rest(struct dest *d, const char *status, const char *words)
 	d->most = PER_HOST;
 	d->address = d->losses = 0;
 	d->bad = d->clear = 0;
-	d->way.state = WAY_NONE;
+	if (d->way.state != WAY_ASKING)		/* a question under way stays where it is */
+		d->way.state = WAY_NONE;
 	(void)text_copy(d->status, sizeof(d->status), status, strlen(status));
 	if (d->status[0] != '4')
 		(void)text_copy(d->status, sizeof(d->status), "4.4.1", 5);

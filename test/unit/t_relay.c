@@ -568,6 +568,39 @@ test_grid(void)
 	CHECK_INT(n, (b - 4000) / 3600);
 }
 
+/* A session of before a rest ends while the name servers are asked anew: that question is under way still. */
+static void
+test_asking(void)
+{
+	static const char *const one[] = { "a@rest.example" };
+	struct sending *s;
+	int i;
+
+	for (i = 0; i < 9; i++)
+		post_out(one, 1);
+	go();
+	(void)talks[0].u->next(talks[0].arg);
+	run();
+	CHECK_INT(ntalks, PER_HOST);
+	s = talks[1].u->next(talks[1].arg);
+	s->to[0].outcome = O_SENT;
+	for (i = PER_HOST - 1; i > 1; i--)
+		talks[i].u->over(talks[i].arg, OVER_LOGIN, "4.7.8", "no");
+	CHECK_INT(relay_flush("rest.example"), 0);
+	run();
+	CHECK_INT(nasked, 1);
+	talks[1].u->sent(talks[1].arg, s);
+	talks[1].u->over(talks[1].arg, OVER_LOGIN, "4.7.8", "no");
+	CHECK_INT(relay_flush("rest.example"), 0);
+	run();
+	CHECK_INT(nasked, 1);
+	ntalks = 1;
+	CHECK(talk("s") > 0);
+	go();
+	(void)talk("s");
+	CHECK_STR(states(), "gone");
+}
+
 int
 main(void)
 {
@@ -586,5 +619,6 @@ main(void)
 	test_start();
 	test_owed();
 	test_grid();
+	test_asking();
 	return test_end();
 }
