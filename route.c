@@ -108,10 +108,13 @@ addresses(struct dns_query *q, const struct dns_answer *a)
 	next_question(w);
 }
 
-/* All questions about hosts are asked. */
+/* All questions about hosts are asked. Those without an answer are asked again soon: the best host may
+ * be among them. */
 static void
 conclude(struct way *w)
 {
+	if (w->soft)
+		keep(w, 0);
 	if (w->n)
 		settle(w, WAY_OPEN, "", "");
 	else if (w->soft)
