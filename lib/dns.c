@@ -437,7 +437,10 @@ open_try(struct question *t)
 	return 0;
 }
 
-/* Send the question: 0 or -1. */
+/*
+ * Send the question: 0 or -1. The second time without EDNS: in small routers there are servers that throw
+ * away what they do not know.
+ */
 static int
 put(struct question *t)
 {
@@ -445,7 +448,7 @@ put(struct question *t)
 	size_t n;
 
 	fill(&t->id, sizeof(t->id));
-	n = dnsmsg_ask(b + 2, t->at, t->type, t->id, !t->plain);
+	n = dnsmsg_ask(b + 2, t->at, t->type, t->id, !t->plain && t->tries < nservers);
 	b[0] = (unsigned char)(n >> 8);
 	b[1] = (unsigned char)n;
 	if (!t->tcp)

@@ -6,6 +6,7 @@
  *
  *	a answer	d silence	i wrong id	q wrong question	t truncated
  *	s SERVFAIL	r REFUSED	f FORMERR	n NXDOMAIN	o no data	O no data without SOA
+ *	e as a, but silence to EDNS
  *	c CNAME to the next name	l CNAME to itself	B a datagram too long	g garbage
  *	and by TCP: p in pieces		x hang up	L length too long	m as long as may be
  *
@@ -262,7 +263,7 @@ serve_udp(struct server *s)
 	ports[questions % 8] = from.sin_port;
 	logged(s, 'u', p);
 	what = next_of(s);
-	if (!what || what == 'd')
+	if (!what || what == 'd' || (what == 'e' && p[11]))
 		return 1;
 	k = reply(p, (size_t)n, what);
 	CHECK_INT(sendto(s->udp, p, k, 0, (struct sockaddr *)&from, nfrom), k);
@@ -446,20 +447,21 @@ scripts(void)
 		{ "O", "d", "0u", DNS_A, DNS_NODATA, 0 },
 		/* silence */
 		{ "d", "a", "0u 1u", DNS_A, DNS_OK, 1 },
-		{ "da", "d", "0u 1u 0u", DNS_A, DNS_OK, 2 },
-		{ "d", "da", "0u 1u 0u 1u", DNS_A, DNS_OK, 3 },
-		{ "d", "d", "0u 1u 0u 1u", DNS_A, DNS_TIMEOUT, 4 },
+		{ "da", "d", "0u 1u 0u-", DNS_A, DNS_OK, 2 },
+		{ "d", "da", "0u 1u 0u- 1u-", DNS_A, DNS_OK, 3 },
+		{ "d", "d", "0u 1u 0u- 1u-", DNS_A, DNS_TIMEOUT, 4 },
 		/* refusals */
 		{ "s", "a", "0u 1u", DNS_A, DNS_OK, 0 },
 		{ "r", "n", "0u 1u", DNS_A, DNS_NXDOMAIN, 0 },
 		{ "s", "s", "0u 1u", DNS_A, DNS_SERVFAIL, 0 },
-		{ "s", "d", "0u 1u 1u", DNS_A, DNS_SERVFAIL, 2 },
-		{ "d", "r", "0u 1u 0u", DNS_A, DNS_SERVFAIL, 2 },
-		{ "ds", "r", "0u 1u 0u", DNS_A, DNS_SERVFAIL, 1 },
+		{ "s", "d", "0u 1u 1u-", DNS_A, DNS_SERVFAIL, 2 },
+		{ "d", "r", "0u 1u 0u-", DNS_A, DNS_SERVFAIL, 2 },
+		{ "ds", "r", "0u 1u 0u-", DNS_A, DNS_SERVFAIL, 1 },
 		/* without EDNS */
 		{ "fa", "d", "0u 0u-", DNS_A, DNS_OK, 0 },
 		{ "f", "a", "0u 0u- 1u-", DNS_A, DNS_OK, 0 },
 		{ "f", "f", "0u 0u- 1u-", DNS_A, DNS_SERVFAIL, 0 },
+		{ "e", "e", "0u 1u 0u-", DNS_A, DNS_OK, 2 },
 		/* strangers' answers are not looked at */
 		{ "i", "a", "0u 1u", DNS_A, DNS_OK, 1 },
 		{ "q", "a", "0u 1u", DNS_A, DNS_OK, 1 },
@@ -556,11 +558,11 @@ waits(void)
 	later(2980);
 	CHECK_STR(trail, "0u 1u");
 	later(30);
-	CHECK_STR(trail, "0u 1u 0u");
+	CHECK_STR(trail, "0u 1u 0u-");
 	later(4900);
-	CHECK_STR(trail, "0u 1u 0u");
+	CHECK_STR(trail, "0u 1u 0u-");
 	later(200);
-	CHECK_STR(trail, "0u 1u 0u 1u");
+	CHECK_STR(trail, "0u 1u 0u- 1u-");
 	later(4800);
 	CHECK_INT(answers, 0);
 	later(300);
@@ -868,7 +870,7 @@ closed(void)
 	servers[0].tcp = -1;
 	ask(&q, "a.example", DNS_A);
 	pump(20);
-	CHECK_STR(trail, "0u 0u");
+	CHECK_STR(trail, "0u 0u-");
 	CHECK_INT(answers, 1);
 	CHECK_INT(got.status, DNS_TIMEOUT);
 	quiet(__LINE__);
