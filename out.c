@@ -239,8 +239,10 @@ touch(const char *id, int fresh)
 {
 	if (find(id) < ntouched)
 		return 0;
-	if (ntouched == TOUCHED && out_sync() < 0)
+	if (ntouched == TOUCHED && out_sync() < 0) {
+		store_break("spool/out");	/* as at a checkpoint: only the journal has what was lost */
 		return -1;
+	}
 	(void)text_copy(touched[ntouched].id, ID_TEXT, id, strlen(id));
 	touched[ntouched++].fresh = fresh;
 	return 0;
