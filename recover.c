@@ -340,9 +340,9 @@ mark(const struct mail *m)
 	struct rcpt r;
 	char *env = mail_envelope(m);
 
-	if (fsync(box.fd) < 0)
+	if (!env || fsync(box.fd) < 0)
 		return -1;
-	while (env && mail_rcpt(env, &line, &r))
+	while (mail_rcpt(env, &line, &r))
 		if (r.user == box.user && r.state == 'T' && fs_write(m->fd, "D", 1, m->at + r.at) < 0)
 			return -1;
 	return fs_sync(m->fd);

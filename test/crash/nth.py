@@ -310,7 +310,8 @@ class Command(Run):
         have = b''
         for d, _, files in os.walk(self.store):
             for f in files:
-                if who in f or os.path.basename(d) not in ('mail', 'index'):
+                if os.path.isfile(os.path.join(d, f)) and (
+                        who in f or os.path.basename(d) not in ('mail', 'index')):
                     with open(os.path.join(d, f), 'rb') as fd:
                         have += fd.read()
         for t, m in self.book.letters.items():
