@@ -602,6 +602,7 @@ envelope_reply(struct session *s)
 static void
 dot_reply(struct session *s)
 {
+	int lmtp = s->hop.route->protocol == ROUTE_LMTP;
 	struct target *t;
 	int i;
 
@@ -614,9 +615,10 @@ dot_reply(struct session *s)
 		t = &s->s->to[i];
 		if (t->outcome != O_NONE)
 			continue;
-		t->dsn = client_class(s) == O_SENT && s->can & CAN_DSN;
+		if (client_class(s) == O_SENT)
+			t->dsn = s->can & CAN_DSN ? DSN_PROMISED : lmtp ? DSN_DELIVERED : DSN_NONE;
 		outcome(t, client_class(s), client_status(s), s->reply.words);
-		if (s->hop.route->protocol == ROUTE_LMTP)
+		if (lmtp)
 			break;
 	}
 	if (s->waiting)

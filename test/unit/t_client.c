@@ -172,7 +172,7 @@ static const struct {
 	{ &clear, HI "S502 what|CHELO mx.example.org|X|", "connect" },
 	{ &clear, HI "S451 wait|" BYE, "connect" },
 	{ &clear, "S250 hi|" BYE, "connect" },
-	{ &lmtp, "S220 hi|CLHLO mx.example.org|" ONE SENT_ONE, "S2.6.0 ;done" },
+	{ &lmtp, "S220 hi|CLHLO mx.example.org|" ONE SENT_ONE, "S2.6.0m ;done" },
 	{ &lmtp, "S220 hi|CLHLO mx.example.org|S500 no|" BYE, "connect" },
 	/* capabilities are words of their own, and not in the first line */
 	{ &clear, HI "S250-PIPELINING|S250-XPIPELINING|S250 8BITMIME PIPELINING|" SENT_ONE,

@@ -108,6 +108,12 @@ store_trouble(const char *what)
 	(void)what;
 }
 
+void
+store_break(const char *what)
+{
+	(void)what;
+}
+
 int64_t
 mail_birth(const char *id)
 {
@@ -273,7 +279,7 @@ told(void *arg, struct sending *s)
 	CHECK(arg == &nqueue && !overs && taken > 0 && s == &queue[taken - 1]);
 	for (i = 0; i < s->n; i++) {
 		call("%c%s%s ", "-SLF"[s->to[i].outcome], s->to[i].status,
-		    s->to[i].dsn ? "d" : "");
+		    (const char *[]){ "", "d", "m" }[s->to[i].dsn]);
 		memcpy(words, s->to[i].words, sizeof(words));
 		CHECK(strlen(words) > 0);
 	}
