@@ -597,7 +597,7 @@ envelope_reply(struct session *s)
 		rcpt_reply(s, s->heard++ - 1);
 }
 
-/* To the final dot; LMTP answers for each recipient that was accepted, and only these have no outcome
+/* To the final dot; LMTP answers for each recipient that was accepted: only these have no outcome
  * yet. */
 static void
 dot_reply(struct session *s)
