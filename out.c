@@ -24,6 +24,7 @@
 enum {
 	TOUCHED = 512,		/* files that a checkpoint must sync */
 	MANY = 32,		/* of these: the file system is synced as a whole, which is faster */
+	UNNOTED = 256,
 	PIECE = 1 << 14
 };
 
@@ -37,6 +38,11 @@ static struct {
 	int fresh;		/* made since the last checkpoint: all of it is in the journal */
 } touched[TOUCHED];
 static int ntouched;
+static struct {
+	char id[ID_TEXT];
+	struct mark mark;
+} unnoted[UNNOTED];		/* marks that the disk did not take: recovery is tried until it does */
+static int nunnoted;
 static int dir_dirty;
 static char piece[PIECE], other[PIECE];
 
@@ -292,12 +298,23 @@ int
 out_mark(const char *id, int fd, off_t at, char state)
 {
 	struct mark k = { (uint64_t)at, (uint64_t)state };
+	struct stat st;
+	int r = touch(id, 0);
 
-	if (touch(id, 0) < 0 || fs_write(fd, &state, 1, at) < 0) {
-		store_trouble("spool/out");
-		return -1;
+	if (r == 0)
+		r = fs_write(fd, &state, 1, at);
+	if (store_mark(id, &k, sizeof(k)) < 0)
+		r = -1;
+	if (r == 0 && fstat(fd, &st) == 0 && !st.st_nlink)
+		r = out_remark(id, &k, sizeof(k));	/* recovery has made the file anew */
+	if (r == 0)
+		return 0;
+	store_break("spool/out");
+	if (nunnoted < UNNOTED) {
+		(void)text_copy(unnoted[nunnoted].id, ID_TEXT, id, strlen(id));
+		unnoted[nunnoted++].mark = k;
 	}
-	return store_mark(id, &k, sizeof(k)) < 0 ? fs_sync(fd) : 0;
+	return -1;
 }
 
 int
@@ -416,6 +433,16 @@ out_recover(const struct mail *m)
 	if (r < 0 || (r == 0 && out_put(m) < 0))
 		return -1;
 	dir_dirty = 1;
+	return 0;
+}
+
+int
+out_recall(void)
+{
+	for (; nunnoted; nunnoted--)
+		if (out_remark(unnoted[nunnoted - 1].id, &unnoted[nunnoted - 1].mark,
+		    sizeof(struct mark)) < 0)
+			return -1;
 	return 0;
 }
 

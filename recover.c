@@ -528,7 +528,7 @@ recover_out(void)
 		}
 		more = 0;
 	}
-	return more < 0 || out_sync() < 0 ? -1 : 0;
+	return more < 0 || out_recall() < 0 || out_sync() < 0 ? -1 : 0;
 }
 
 int

@@ -464,7 +464,7 @@ session_next(void *arg)
 		x->d->well = 1;
 		poke();
 	}
-	if (stopping)
+	if (stopping || store_broken())
 		return NULL;
 	while (!x->ready && (x->job = take_job(x->d)) >= 0)
 		prepare(x);

@@ -52,7 +52,7 @@ int out_remote(const struct out_line *l);
 int out_open(const char *id, int held, off_t *text, off_t *end);
 
 /* Overwrite a state byte: D for a recipient, W for the sender's line. Durable with the next commit of
- * the journal, in any case at the next checkpoint. 0 or -1 (logged). */
+ * the journal, in any case at the next checkpoint. 0; -1 (logged): when the disk is mended. */
 int out_mark(const char *id, int fd, off_t at, char state);
 
 /* Nothing of it is left to do? Then it is unlinked: 1; 0: there is a T left; -1 (logged). */

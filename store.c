@@ -742,6 +742,8 @@ heal(void)
 			return;
 	for (i = 0; i < ACCOUNTS; i++)
 		box_forget(i);
+	if (!journal.bad)
+		(void)journal_sync(&journal);	/* there may be marks (out.c) */
 	journal.end = journal.synced;
 	nowed = 0;			/* recovery finds them in the journal */
 	broken = 0;			/* an append of recovery may fail as well */

@@ -55,9 +55,11 @@ int out_put(const struct mail *m);
 int out_sync(void);
 int out_dirty(void);
 
-/* Recovery: put a letter's file right (if it has recipients for others); overwrite a mark again: 0 or -1. */
+/* Recovery: put a letter's file right (if it has recipients for others); overwrite a mark again; and those
+ * that neither file nor journal have taken: 0 or -1. */
 int out_recover(const struct mail *m);
 int out_remark(const char *id, const void *p, size_t n);
+int out_recall(void);
 
 /* A change in a file of spool/out, for the journal: 0 or -1. It counts after a sync. */
 int store_mark(const char *id, const void *p, size_t n);

@@ -24,6 +24,13 @@ store_trouble(const char *what)
 	HOLDS(!"trouble");
 }
 
+void
+store_break(const char *what)
+{
+	(void)what;
+	HOLDS(!"break");
+}
+
 int
 store_mark(const char *letter, const void *p, size_t n)
 {

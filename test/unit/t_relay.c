@@ -649,6 +649,63 @@ test_unsynced(void)
 	CHECK_INT(files_out(), 0);
 }
 
+/* What was noted as sent stays so when the store must be healed, wherever the note is. */
+static void
+test_healed(void)
+{
+	static const char *const two[] = { "a@x.example", "b@y.example" };
+	struct sending *s;
+	int again;
+
+	/* in the journal, not yet synced */
+	CHECK_INT(store_checkpoint(), 0);
+	post_out(two, 1);
+	go();
+	CHECK_INT(talk("s"), 1);
+	fault_set(F_SYNC, 1, 0, EIO);
+	CHECK_INT(store_checkpoint(), -1);
+	heal(6);
+	CHECK_STR(states(), "gone");
+
+	/* in the file only, as the journal takes nothing; or in neither of them */
+	for (again = 0; again < 2; again++) {
+		CHECK_INT(store_checkpoint(), 0);
+		post_out(two, 1);
+		go();
+		CHECK_INT(ntalks, 1);
+		s = talks[0].u->next(talks[0].arg);
+		if (!CHECK(s != NULL))
+			return;
+		fault_set(again ? F_WRITE : F_SYNC, 1, again, again ? ENOSPC : EIO);
+		if (!again)
+			CHECK_INT(post("alice", NULL, "x\n", 2), R_TEMP);
+		s->to[0].outcome = O_SENT;
+		talks[0].u->sent(talks[0].arg, s);
+		CHECK(talks[0].u->next(talks[0].arg) == NULL);
+		talks[0].u->over(talks[0].arg, OVER_DONE, "", "");
+		ntalks = 0;
+		heal(6);
+		run();
+		CHECK_STR(states(), "gone");
+	}
+
+	/* in a file that is made anew meanwhile */
+	CHECK_INT(store_checkpoint(), 0);
+	post_out(two, 2);
+	go();
+	CHECK_INT(ntalks, 2);
+	s = talks[0].u->next(talks[0].arg);
+	fault_set(F_SYNC, 1, 0, EIO);
+	CHECK_INT(store_checkpoint(), -1);
+	heal(6);
+	CHECK_STR(states(), "TT");
+	s->to[0].outcome = O_SENT;
+	talks[0].u->sent(talks[0].arg, s);
+	CHECK_STR(states(), "DT");
+	(void)talk("s");
+	CHECK_STR(states(), "gone");
+}
+
 int
 main(void)
 {
@@ -669,5 +726,6 @@ main(void)
 	test_grid();
 	test_asking();
 	test_unsynced();
+	test_healed();
 	return test_end();
 }
