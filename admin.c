@@ -690,6 +690,7 @@ usage(FILE *f)
 	for (i = 0; i < NCOMMANDS; i++)
 		(void)fprintf(f, "       maild [-d DIR] %s%-*s %s\n", commands[i].name,
 		    21 - (int)strlen(commands[i].name), commands[i].args, commands[i].help);
+	(void)fprintf(f, "       maild [-d DIR] sendmail [...]        takes a message, see sendmail(8)\n");
 }
 
 static int
@@ -736,11 +737,13 @@ int
 admin_run(int argc, char **argv, const char *dir)
 {
 	const struct command *c;
+	char shown[64];
 	int code, n;
 
 	c = argc ? find_command(argv[0]) : NULL;
 	if (!c) {
-		(void)fail(EX_USAGE, "unknown command");
+		(void)fail(EX_USAGE, "unknown command%s%s", argc ? ": " : "",
+		    text_escape(shown, sizeof(shown), argc ? argv[0] : "", argc ? strlen(argv[0]) : 0));
 		usage(stderr);
 		return EX_USAGE;
 	}

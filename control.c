@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "lib/idn.h"
 #include "lib/log.h"
 #include "lib/text.h"
 #include "relay.h"
@@ -95,15 +96,27 @@ drop(char **words, int n, char *answer)
 static int
 flush(char **words, int n, char *answer)
 {
-	char *what = n == 2 ? words[1] : NULL, *p;
+	char domain[ADDR_DOMAIN + 1], *what = n == 2 ? words[1] : NULL;
 
-	for (p = what; p && *p; p++)
-		*p = (char)text_lower((unsigned char)*p);
+	if (what && !id_valid(what)) {
+		(void)idn_ascii(domain, sizeof(domain), what, strlen(what));	/* it was checked */
+		what = domain;
+	}
 	if (relay_flush(what) < 0)
 		return trouble(answer, errno);
 	log_event(what && id_valid(what) ? what : "-", "flushed by=postmaster what=%s",
 	    what ? what : "all");
 	return 0;
+}
+
+/* Also one with labels beyond ASCII. */
+static int
+is_domain(const char *name)
+{
+	char domain[ADDR_DOMAIN + 1];
+
+	return idn_ascii(domain, sizeof(domain), name, strlen(name)) == 0 &&
+	    addr_domain(domain, strlen(domain));
 }
 
 static const struct change {
@@ -130,8 +143,7 @@ control_change(char **words, int n, char answer[CONTROL_LINE])
 			continue;
 		if (n < c->min || n > c->max)
 			break;
-		if (c->id ? !id_valid(words[1]) :
-		    n == 2 && !id_valid(words[1]) && !addr_domain(words[1], strlen(words[1])))
+		if (c->id ? !id_valid(words[1]) : n == 2 && !id_valid(words[1]) && !is_domain(words[1]))
 			return say(answer, EX_DATAERR, c->id ? "not the id of a letter" :
 			    "neither the id of a letter nor a domain");
 		return c->run(words, n, answer);

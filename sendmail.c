@@ -132,12 +132,14 @@ qualify(char dst[ADDR_TEXT + 1], const char *p, size_t n)
 	if (n > ALIST_TEXT)
 		return -1;
 	len = snprintf(path, sizeof(path), "<%.*s>", (int)n, p);
-	if (addr_path(&a, path, (size_t)len, ADDR_BARE) != len)
+	if (addr_path(&a, path, (size_t)len, ADDR_BARE | ADDR_UTF8) != len)
 		return -1;
 	len = snprintf(dst, ADDR_TEXT + 1, "%.*s%s%s", (int)a.nmailbox, a.mailbox,
 	    a.ndomain ? "" : "@", a.ndomain ? "" : own_domain());
-	m.utf8 |= !plain(p, n);
-	return len <= ADDR_TEXT ? 0 : -1;
+	if (len > ADDR_TEXT)
+		return -1;
+	m.utf8 |= !plain(dst, (size_t)len);
+	return 0;
 }
 
 static int

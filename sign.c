@@ -15,6 +15,7 @@
 #include <bearssl_rand.h>
 #include <bearssl_x509.h>
 
+#include "lib/idn.h"
 #include "lib/log.h"
 #include "lib/pem.h"
 #include "lib/text.h"
@@ -223,14 +224,9 @@ sign_command(const char *name, const char *dir)
 	char domain[DOMAIN + 1], path[KEY_PATH], value[RECORD];
 	struct stat st;
 	const char *why;
-	size_t i;
 
-	if (text_copy(domain, sizeof(domain), name, strlen(name)) < 0)
-		die(EX_DATAERR, "the domain is too long: at most %d octets", DOMAIN);
-	for (i = 0; domain[i]; i++)
-		domain[i] = (char)text_lower((unsigned char)domain[i]);
-	if (key_path(path, domain) < 0)
-		die(EX_DATAERR, "this is not the name of a domain");
+	if (idn_ascii(domain, sizeof(domain), name, strlen(name)) < 0 || key_path(path, domain) < 0)
+		die(EX_DATAERR, "this is not the name of a domain, or longer than %d octets", DOMAIN);
 	lock(dir);
 	if (stat(path, &st) < 0) {
 		if (errno != ENOENT)

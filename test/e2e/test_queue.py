@@ -85,14 +85,17 @@ def what_waits_is_listed():
 def hold_flush_and_drop():
     s = fresh()
     a, b = post(s, 'bob@remote.test'), post(s, 'carol@other.test', 'bob@example.org')
-    settle(s, a)
-    settle(s, b)
+    u = post(s, 'dora@b\u00fccher.test')
+    for i in (a, b, u):
+        settle(s, i)
     assert out(s, 'hold', a) == ''
     assert queue(s)[a][0] == 'hold' and queue(s)[a][2] == '-' and queue(s)[b][0] == 'deferred'
     fails(s, 66, 'hold', a)
     assert os.listdir(s.path('spool', 'hold')) == [a]
     # all, or its domain: it stays where it is
-    for args, again in ((['flush'], [b]), (['flush', 'OTHER.test'], [b]),
+    for args, again in ((['flush'], [b, u]), (['flush', 'OTHER.test'], [b]),
+                        (['flush', 'b\u00fccher.test'], [u]),
+                        (['flush', 'xn--bcher-KVA.test'], [u]),
                         (['flush', 'remote.test'], []), (['flush', 'nowhere.test'], []),
                         (['flush', b], [b]), (['flush', a], [a])):
         mark = len(s.log())
@@ -106,6 +109,7 @@ def hold_flush_and_drop():
     for i in (a, b):
         assert s.wait_log(r' %s (held|flushed) by=postmaster' % i), i
     out(s, 'drop', a, 'quiet')
+    out(s, 'drop', u, 'quiet')
     assert list(queue(s)) == [b]
     out(s, 'hold', b)
     out(s, 'drop', b)

@@ -100,6 +100,18 @@ def recipients_of_the_header():
 
 
 @test
+def addresses_beyond_ascii():
+    s = server()
+    to = 'To: K <k\u00f6ln@example.net>\n'        # the catch-all's
+    ok(s, '-t -f j\u00fcrgen@b\u00fccher.test', to + HEAD + '\nx\n')
+    path, rest = one(s, 'carol')
+    assert path == 'j\u00fcrgen@b\u00fccher.test' and crlf(to.encode()) in rest, (path, rest)
+    r = run(s, '-t', b'To: k\xf6ln@example.net\n\nx\n')              # that is no UTF-8
+    assert r.returncode == 65 and b'not an address: k\\xf6ln@example.net' in r.stderr, r
+    none(s)
+
+
+@test
 def arguments_and_header_together():
     s = server()
     ok(s, 'alice', 'To: bob\n' + HEAD + '\nx\n')
@@ -228,15 +240,16 @@ def a_message_that_breaks_off_is_not_sent():
     s = server()
     link = os.path.join(tempfile.mkdtemp(dir=SCRATCH), 'sendmail')
     os.symlink(s.bin, link)
-    p = subprocess.Popen([link, '-d', s.store, 'alice'], stdin=subprocess.PIPE, env=s.env)
+    tmp = tempfile.mkdtemp(dir=SCRATCH)
+    p = subprocess.Popen([link, '-d', s.store, 'alice'], stdin=subprocess.PIPE,
+                         env=dict(s.env, TMPDIR=tmp))
     p.stdin.write(b'Subject: x\n\nhalf\n')
     p.stdin.flush()
     time.sleep(0.3)
     p.kill()
     p.wait(10)
     none(s)
-    left = [f for f in os.listdir('/tmp') if f.startswith('maild.')]
-    assert not left, left
+    assert os.listdir(tmp) == []
 
 
 @test

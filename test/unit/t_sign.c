@@ -1,4 +1,4 @@
-/* with: sign.c lib/pem.c lib/x509.c lib/scram.c lib/text.c lib/fs.c lib/log.c lib/addr.c */
+/* with: sign.c lib/idn.c lib/pem.c lib/x509.c lib/scram.c lib/text.c lib/fs.c lib/log.c lib/addr.c */
 /*
  * See LICENSE file for copyright and licence details.
  * Keys that sign: which names become a path, that a file is read again when it is another one and
@@ -195,6 +195,11 @@ test_command(void)
 	CHECK_INT(command("bad.example", "out"), 65);
 	CHECK(shell("test $(wc -c <dkim/bad.example.pem) = 1 && cmp -s old dkim/no.example.pem"));
 	CHECK_INT(command("../bad.example", "out"), 65);
+	CHECK_INT(command("b\xc3.example", "out"), 65);
+	/* a domain beyond ASCII is its A-label */
+	CHECK_INT(command("b\xc3\xbc" "cher.Example", "out"), 0);
+	CHECK(sign_key("xn--bcher-kva.example") != NULL);
+	CHECK(shows("xn--bcher-kva.example"));
 	/* a disk on which nothing can be made */
 	CHECK(shell("mv dkim away && : >dkim"));
 	CHECK(command("no.example", "out") != 0);
