@@ -188,6 +188,15 @@ mechanisms(struct session *s, const char *p, size_t n)
 	}
 }
 
+/* Has who greets us our own name? Names without a dot, as of machines that have none, do not count. */
+static int
+is_self(const char *p, size_t n)
+{
+	const char *space = memchr(p, ' ', n);
+
+	return strchr(host, '.') && text_is(p, space ? (size_t)(space - p) : n, host);
+}
+
 /* A line of a reply; those to EHLO name what the server can do, but for the first. */
 static void
 capability(void *arg, const char *p, size_t n)
@@ -199,6 +208,8 @@ capability(void *arg, const char *p, size_t n)
 	struct session *s = arg;
 	size_t i, k;
 
+	if ((s->state == C_EHLO || s->state == C_HELO) && !s->reply.lines)
+		s->self = is_self(p, n);
 	if (s->state != C_EHLO || !s->reply.lines)
 		return;
 	for (k = 0; k < n && p[k] != ' ' && p[k] != '='; k++)
@@ -391,7 +402,9 @@ hello_reply(struct session *s)
 {
 	if (s->state == C_HELO || client_class(s) != O_SENT)
 		s->can = 0;
-	if (client_class(s) == O_SENT)
+	if (client_class(s) == O_SENT && s->self && !s->hop.route->host[0])
+		leave(s, OVER_CONNECT, "4.4.6", "the server is this host: mail would go in a circle");
+	else if (client_class(s) == O_SENT)
 		greeted(s);
 	else if (client_class(s) == O_FAILED && s->state == C_EHLO &&
 	    s->hop.route->protocol == ROUTE_SMTP)

@@ -26,6 +26,7 @@ struct session {
 	enum state state;
 	unsigned can;
 	int tls;			/* it is up */
+	int self;			/* the server has our own name */
 	int waiting;			/* replies that are owed to us */
 	struct reply reply;
 

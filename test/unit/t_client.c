@@ -16,6 +16,7 @@
 #define BYE "CQUIT|S221 bye|"
 
 static const struct route clear = { "*", "*", "", 25, ROUTE_CLEAR, "", "", ROUTE_SMTP };
+static const struct route smart = { "*", "*", "isp", 25, ROUTE_CLEAR, "", "", ROUTE_SMTP };
 static const struct route may = { "*", "*", "", 25, ROUTE_MAY, "", "", ROUTE_SMTP };
 static const struct route must = { "*", "*", "", 25, ROUTE_MUST, "", "", ROUTE_SMTP };
 static const struct route wrap = { "*", "*", "", 465, ROUTE_WRAP, "", "", ROUTE_SMTP };
@@ -174,6 +175,12 @@ static const struct {
 	{ &clear, "S250 hi|" BYE, "connect" },
 	{ &lmtp, "S220 hi|CLHLO mx.example.org|" ONE SENT_ONE, "S2.6.0m ;done" },
 	{ &lmtp, "S220 hi|CLHLO mx.example.org|S500 no|" BYE, "connect" },
+	/* who has our name is us, by another way; not where config.h leads */
+	{ &clear, HI "S250-MX.example.ORG hello|S250 SIZE|" BYE, "connect" },
+	{ &clear, HI "S502 what|CHELO mx.example.org|S250 mx.example.org|" BYE, "connect" },
+	{ &clear, HI "S250-mx.example.org.x|S250-mx.example.org|S250 8BITMIME|" SENT_ONE,
+	    "S2.6.0 ;done" },
+	{ &smart, HI "S250-mx.example.org|S250 8BITMIME|" SENT_ONE, "S2.6.0 ;done" },
 	/* capabilities are words of their own, and not in the first line */
 	{ &clear, HI "S250-PIPELINING|S250-XPIPELINING|S250 8BITMIME PIPELINING|" SENT_ONE,
 	    "S2.6.0 ;done" },
