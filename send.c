@@ -79,11 +79,7 @@ controls(const char *p)
 static int
 high(const char *p)
 {
-	unsigned char all = 0;
-
-	for (; *p; p++)
-		all |= (unsigned char)*p;
-	return all >> 7;
+	return !addr_ascii(p, strlen(p));
 }
 
 /* A line of the letter's envelope into `line`: 0 or -1. */
@@ -96,7 +92,7 @@ fetch(const struct session *s, off_t at)
 	return -1;
 }
 
-/* Hand a parameter of `line` on, if it is there. */
+/* Hand a parameter of `line` on, if it is there and the server can read it. */
 static void
 pass(struct session *s, const char *key)
 {
@@ -104,7 +100,7 @@ pass(struct session *s, const char *key)
 	size_t n;
 
 	p = out_param(&line, key, &n);
-	if (!p || !n)
+	if (!p || !n || !(addr_ascii(p, n) || (s->utf8 && s->can & CAN_UTF8)))
 		return;
 	conn_printf(s->c, " %s=", key);
 	conn_put(s->c, p, n);

@@ -1,4 +1,4 @@
-/* with: client.c send.c out.c lib/reply.c lib/loop.c lib/ip.c lib/fs.c lib/text.c */
+/* with: client.c send.c out.c lib/reply.c lib/addr.c lib/loop.c lib/ip.c lib/fs.c lib/text.c */
 /* See LICENSE file for copyright and licence details. */
 /*
  * Sessions with other servers: each reply and each way to break off at each step, with and without

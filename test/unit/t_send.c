@@ -1,4 +1,4 @@
-/* with: client.c send.c out.c lib/reply.c lib/loop.c lib/ip.c lib/fs.c lib/text.c */
+/* with: client.c send.c out.c lib/reply.c lib/addr.c lib/loop.c lib/ip.c lib/fs.c lib/text.c */
 /* See LICENSE file for copyright and licence details. */
 /*
  * Letters in sessions with other servers: what leaves is byte-exact, which recipient gets which
@@ -470,6 +470,14 @@ static const struct {
 	    HI ONE TXN BYE, "F5.6.7 S2.6.0 ;done" },
 	{ "F<s@here.example>\nT<\xc3\xa4@far.example>\n", "x\n", HI ALL
 	    "CMAIL FROM:<s@here.example> SIZE=2|" OK RSET BYE, "F5.6.7 ;done" },
+	/* nor does a parameter that needs it go without it */
+	{ "F<s@here.example> SMTPUTF8\nT<a@far.example> NOTIFY=NEVER ORCPT=utf-8;\xc3\xa4@x\n", "x\n",
+	    HI DSN MAIL OK "CRCPT TO:<a@far.example> NOTIFY=NEVER|" OK GO "S250 2.6.0 Ok|" BYE,
+	    "S2.6.0d ;done" },
+	{ "F<s@here.example> SMTPUTF8\nT<a@far.example> ORCPT=utf-8;\xc3\xa4@x\n", "x\n",
+	    HI ALL "CMAIL FROM:<s@here.example> SIZE=2 SMTPUTF8|" OK
+	    "CRCPT TO:<a@far.example> ORCPT=utf-8;\xc3\xa4@x|" OK GO "S250 2.6.0 Ok|" BYE,
+	    "S2.6.0d ;done" },
 	/* files that are damaged */
 	{ "F<s@here\x01.example>\nT<a@far.example>\n", "x\n", HI ONE BYE, "L4.3.0 ;done" },
 	{ "X<s@here.example>\nT<a@far.example>\n", "x\n", HI ONE BYE, "L4.3.0 ;done" },
