@@ -28,6 +28,7 @@ enum {
 	FULL_MS = 50,		/* pause when there is no room */
 	IDLE_MS = 60000,
 	TOTAL_MS = 600000,
+	AGAIN_MS = 5000,	/* a socket that could not be made is tried again */
 	DIAL_S = 600,		/* longer than the server takes for anything */
 	WORDS_MAX = 3
 };
@@ -388,29 +389,35 @@ address(struct sockaddr_un *sa, const char *name)
 	return sizeof(*sa);
 }
 
-static void
+/* 0, or -1: not now. */
+static int
 listen_at(const char *name, mode_t mode, const struct kind *k)
 {
 	struct sockaddr_un sa;
 	socklen_t n = address(&sa, name);
-	struct conn *c;
+	struct conn *c = NULL;
 	mode_t old;
-	int fd, r;
+	int e, fd, r;
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		die(EX_OSERR, "socket:");
-	if (unlink(name) < 0 && errno != ENOENT)
-		die(EX_CANTCREAT, "%s:", name);
-	old = umask(~mode & 0777);	/* there is no moment with another mode */
-	r = bind(fd, (struct sockaddr *)&sa, n);
-	(void)umask(old);
-	if (r < 0 || listen(fd, SOMAXCONN) < 0)
-		die(EX_CANTCREAT, "%s:", name);
-	c = conn_new(fd, k, NULL, 0);
-	if (!c)
-		die(EX_SOFTWARE, "no room for %s", name);
-	c->listener = -1;
+	if (fd < 0 || (unlink(name) < 0 && errno != ENOENT)) {
+		r = -1;
+	} else {
+		old = umask(~mode & 0777);	/* there is no moment with another mode */
+		r = bind(fd, (struct sockaddr *)&sa, n);
+		(void)umask(old);
+	}
+	if (r == 0 && listen(fd, SOMAXCONN) == 0)
+		c = conn_new(fd, k, NULL, 0);
+	if (c) {
+		c->listener = -1;
+		return 0;
+	}
+	e = errno;
+	if (fd >= 0)
+		(void)close(fd);	/* nobody has come yet */
+	errno = e;
+	return -1;
 }
 
 /* Whom a socket is for must be able to get at it through the directory; its rooms are closed. */
@@ -426,12 +433,45 @@ open_store(mode_t sockets)
 		    strerror(errno));
 }
 
+static struct {
+	const char *name;
+	const mode_t *mode;
+	const struct kind *kind;
+	int up;
+} doors[] = {
+	{ CONTROL_SOCKET, &control_mode, &control_listener, 0 },
+	{ SUBMIT_SOCKET, &submit_mode, &submit_listener, 0 },
+};
+
 void
 control_init(void)
 {
-	listen_at(CONTROL_SOCKET, control_mode, &control_listener);
-	listen_at(SUBMIT_SOCKET, submit_mode, &submit_listener);
 	open_store(control_mode | submit_mode);
+	(void)control_tick(0);
+}
+
+/* On a full disk there may be no room for a name: mail is served all the same. */
+int
+control_tick(int wait)
+{
+	static int64_t at;
+	size_t i;
+	int missing = 0;
+
+	for (i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
+		if (!doors[i].up && loop_now >= at) {
+			doors[i].up = listen_at(doors[i].name, *doors[i].mode, doors[i].kind) == 0;
+			if (!doors[i].up)
+				log_event("-", "socket-missing file=%s error=\"%s\"", doors[i].name,
+				    strerror(errno));
+		}
+		missing |= !doors[i].up;
+	}
+	if (!missing)
+		return wait;
+	if (loop_now >= at)
+		at = loop_now + AGAIN_MS;
+	return wait < AGAIN_MS ? wait : AGAIN_MS;
 }
 
 int

@@ -427,7 +427,7 @@ serve(const sigset_t *sigs)
 		loop_clock();
 		tls_reload(got_hup);
 		got_hup = 0;
-		wait = dns_tick(relay_tick(store_tick()));
+		wait = control_tick(dns_tick(relay_tick(store_tick())));
 		loop_turn(wait < 30000 ? wait : 30000, sigs, store_commit);
 	}
 	say_goodbye(sigs);

@@ -510,8 +510,10 @@ int sign_command(const char *domain, const char *dir);
 
 /* ---- control.c: sockets in the store: `control` for the postmaster, `submit` for sendmail ---- */
 
-/* Make and listen; right after privileges are dropped: they belong to who serves. die()s. */
+/* Make and listen; right after privileges are dropped: they belong to who serves. What cannot be made
+ * (a full disk) control_tick() tries again; it gives back `wait` (ms), or less. */
 void control_init(void);
+int control_tick(int wait);
 
 /* ---- sendmail.c: the command line that programs expect ---- */
 

@@ -184,6 +184,25 @@ def started_on_a_full_disk():
 
 
 @test
+def a_socket_that_cannot_be_made():
+    d = tempfile.mkdtemp(dir=SCRATCH)
+    os.chmod(d, 0o755)
+    s = Server('default', ['alice'], store=d + '/store')
+    s.stop()
+    if os.path.exists(s.path('control')):
+        os.unlink(s.path('control'))
+    os.mkdir(s.path('control'))
+    s.start()
+    wait_for('the word in the log', lambda: 'socket-missing file=control' in s.log())
+    assert try_mail(s, message('meanwhile')).code == 250
+    os.rmdir(s.path('control'))
+    wait_for('the socket', lambda: os.path.exists(s.path('control')), 20)
+    assert s.command('queue').returncode == 0
+    assert s.log().count('socket-missing') <= 4
+    s.stop()
+
+
+@test
 def read_only():
     if not ROOT:
         raise Skip('not root')
