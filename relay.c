@@ -81,6 +81,7 @@ static struct {
 	int64_t from, to;	/* real time: due after the one, not after the other */
 	int64_t since;		/* what was due up to then has been taken up */
 	int64_t missed;		/* there was no room for letters that were due after this */
+	int first, firsts;	/* this walk, the next one looks for first attempts too */
 	int64_t next;		/* the next one is due */
 	char only[ADDR_DOMAIN + 1];	/* flush: just this domain */
 } walk;
@@ -288,6 +289,7 @@ miss(const char *id)
 {
 	if (mail_birth(id) - 1 < walk.missed)
 		walk.missed = mail_birth(id) - 1;
+	walk.firsts = 1;
 	if (walk.next > loop_wall + 1)
 		walk.next = loop_wall + 1;
 }
@@ -335,6 +337,7 @@ relay_new(const char *id)
 	}
 	if (walk.since > loop_wall - retry_step / 1000)
 		walk.since = loop_wall - retry_step / 1000;
+	walk.firsts = 1;
 	walk.next = loop_wall;
 }
 
@@ -702,6 +705,8 @@ begin_walk(void)
 	if (walk.missed < walk.since)
 		walk.since = walk.missed;
 	walk.from = *walk.only ? 0 : walk.since;
+	walk.first = walk.firsts || *walk.only;
+	walk.firsts = walk.firsts && *walk.only;
 	walk.to = loop_wall;
 	walk.next = walk.missed = never;
 }
@@ -715,6 +720,17 @@ end_walk(void)
 	else
 		walk.next = loop_wall;		/* for the others */
 	walk.only[0] = '\0';
+}
+
+/* Is a letter for this walk? The first attempt was made when it came, mostly. */
+static int
+is_due(const char *id)
+{
+	int64_t b = mail_birth(id), from = walk.from;
+
+	if (!walk.first && b > from && b <= walk.to)
+		from = b;
+	return outcome_due(id, from) <= walk.to;
 }
 
 static void
@@ -732,7 +748,7 @@ walk_on(void)
 		}
 		if (!is_id(id))
 			continue;
-		if (outcome_due(id, walk.from) <= walk.to && !relay_busy(id))
+		if (is_due(id))
 			take_up(id, walk.only);
 		due = outcome_due(id, walk.to);
 		if (due < walk.next)
@@ -754,6 +770,7 @@ relay_init(void)
 	free_job = 0;
 	walk.dir.fd = -1;
 	walk.since = loop_wall - retry_step / 1000;	/* the newest may never have been tried */
+	walk.firsts = 1;
 	walk.next = loop_wall;
 	walk.missed = never;
 	store_out = relay_new;
@@ -811,8 +828,6 @@ relay_flush(const char *what)
 	int fd;
 
 	if (what && is_id(what)) {
-		if (relay_busy(what))
-			return 1;
 		if (out_release(what) < 0 && errno != ENOENT)
 			return -1;
 		fd = out_open(what, 0, &text, &end);
@@ -831,6 +846,7 @@ relay_flush(const char *what)
 	}
 	if (walk.on)
 		(void)close(walk.dir.fd);	/* only read from */
+	walk.firsts |= !what || (walk.on && walk.first);
 	walk.on = 0;
 	if (!what)
 		walk.since = 0;

@@ -706,6 +706,51 @@ test_healed(void)
 	CHECK_STR(states(), "gone");
 }
 
+/* A recipient is tried when the letter is due, also while another one is still with a slow server. */
+static void
+test_slow(void)
+{
+	static const char *const two[] = { "a@slow.example", "b@quick.example" };
+	struct sending *s, *t;
+
+	at(10);
+	run();
+	at(-5);
+	CHECK_INT(relay_flush("other.example"), 0);
+	run();
+	post_out(two, 2);
+	go();
+	CHECK_INT(ntalks, 2);
+	s = talks[0].u->next(talks[0].arg);
+	t = talks[1].u->next(talks[1].arg);
+	t->to[0].outcome = O_LATER;
+	talks[1].u->sent(talks[1].arg, t);
+	talks[1].u->over(talks[1].arg, OVER_DONE, "", "");
+	at(3);		/* nor by a walk for others */
+	CHECK_INT(relay_flush("other.example"), 0);
+	run();
+	CHECK_INT(ntalks, 2);
+	at(399);
+	run();
+	CHECK_INT(ntalks, 2);
+	at(400);
+	run();
+	CHECK_INT(ntalks, 3);
+	t = talks[2].u->next(talks[2].arg);
+	if (!CHECK(t != NULL))
+		return;
+	CHECK_INT(t->n, 1);
+	t->to[0].outcome = O_SENT;
+	talks[2].u->sent(talks[2].arg, t);
+	talks[2].u->over(talks[2].arg, OVER_DONE, "", "");
+	CHECK_STR(states(), "TD");
+	s->to[0].outcome = O_SENT;
+	ntalks = 1;
+	talks[0].u->sent(talks[0].arg, s);
+	CHECK_INT(talk("s"), 0);
+	CHECK_STR(states(), "gone");
+}
+
 int
 main(void)
 {
@@ -727,5 +772,6 @@ main(void)
 	test_asking();
 	test_unsynced();
 	test_healed();
+	test_slow();
 	return test_end();
 }
