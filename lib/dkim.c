@@ -9,6 +9,7 @@
 
 #include "addr.h"
 #include "dkim.h"
+#include "idn.h"
 #include "text.h"
 
 enum {
@@ -330,25 +331,27 @@ octet(struct domain *d, char ch, char dst[ADDR_DOMAIN + 1])
 	d->gap = 0;
 }
 
-/* The one domain of the addresses in a From field: 0 or -1. */
+/* The one domain of the addresses in a From field, as the DNS has it: 0 or -1. */
 static int
 single(const struct field *f, char dst[ADDR_DOMAIN + 1])
 {
 	const char *p = f->p, *end = f->p + f->n;
+	char found[ADDR_DOMAIN + 1] = "";
 	struct domain d;
 
 	memset(&d, 0, sizeof(d));
-	dst[0] = '\0';
 	while (p < end) {
 		if (*p == '(' || *p == '"') {
 			p = skip(p, end);
 			d.gap = 1;
 		} else {
-			octet(&d, *p++, dst);
+			octet(&d, *p++, found);
 		}
 	}
-	address(&d, dst);
-	return d.bad || !addr_domain(dst, strlen(dst)) ? -1 : 0;
+	address(&d, found);
+	if (d.bad || idn_ascii(dst, ADDR_DOMAIN + 1, found, strlen(found)) < 0)
+		return -1;
+	return addr_domain(dst, strlen(dst)) ? 0 : -1;
 }
 
 int

@@ -1,4 +1,4 @@
-/* with: lib/addr.c lib/text.c */
+/* with: lib/addr.c lib/idn.c lib/text.c */
 /* See LICENSE file for copyright and licence details. */
 /*
  * Mails of any kind. However they are cut, the same is hashed: of the body what a plain reading of

@@ -1,4 +1,4 @@
-/* with: lib/addr.c lib/text.c */
+/* with: lib/addr.c lib/idn.c lib/text.c */
 /*
  * See LICENSE file for copyright and licence details.
  * DKIM signatures: what is hashed is the canonical form, octet for octet (what br_sha256_update()
@@ -306,7 +306,8 @@ static const struct {
 	{ "a@exam(x)ple.org", NULL },
 	{ "a@-x.org", NULL },
 	{ "a@[192.0.2.1]", NULL },
-	{ "a@b\xc3\xbc" "cher.example", NULL },
+	{ "a@B\xc3\xbc" "cher.example", "xn--bcher-kva.example" },
+	{ "a@b\xc3.example", NULL },
 	{ "a@example..org", NULL },
 	{ "a@../x", NULL },
 	{ "a", NULL },
