@@ -13,7 +13,7 @@ from kit import *
 
 TOP = os.path.normpath(HERE + '/../..')
 PARTS = ['sign.c'] + ['lib/%s.c' % n
-                      for n in ('dkim', 'pem', 'x509', 'scram', 'text', 'fs', 'log', 'addr')]
+                      for n in ('dkim', 'idn', 'pem', 'x509', 'scram', 'text', 'fs', 'log', 'addr')]
 DOMAIN = 'example.org'
 NAME = 'maild._domainkey.example.org'
 WHEN = 1700000000
@@ -234,11 +234,14 @@ def command(server):
     secret = read(key).decode().split('\n')[12]  # in the private exponent
     check('dkim: nothing secret is shown', secret not in out)
     for bad in ('', '.', '..', '../x', '/etc/x', 'a..b', '.a', 'a.', '-a', 'a/b', 'a_b', 'a b',
-                'x' * 64, 'a.' * 101 + 'a', '\u00e9.example', '[192.0.2.1]'):
+                'x' * 64, 'a.' * 101 + 'a', '\u00e9' * 64 + '.example', '[192.0.2.1]'):
         code, said = run(argv[:-1] + [bad])
         check('dkim: no domain: %.20r' % bad, code == (64 if bad == '-a' else 65), said)
     check('dkim: no other file was made',
           sorted(os.listdir(server.dir + '/dkim')) == ['example.org.pem', 'lock'])
+    code, said = run(argv[:-1] + ['\u00e9.example'])
+    check('dkim: a domain beyond ASCII', code == 0 and
+          said.startswith('maild._domainkey.xn--9ca.example. IN TXT ('), said)
     for name, pem in (('damaged', read(key)[:700]), ('ec', ec_key())):
         path = write('%s/dkim/%s.example.pem' % (server.dir, name), pem)
         code, said = run(argv[:-1] + [name + '.example'])
