@@ -631,12 +631,11 @@ let_down(struct dest *d, int *left)
 	} else if (d->way.state == WAY_NEVER) {
 		o = O_FAILED;
 	}
-	for (; d->waiting; --*left) {
-		if (!*left)
-			return 1;
+	d->sessions++;		/* a report is a new letter, and must not get this slot */
+	for (; d->waiting && *left; --*left)
 		give_up(take_job(d), o, status, words);
-	}
-	return 0;
+	d->sessions--;
+	return d->waiting;
 }
 
 static void
@@ -767,6 +766,9 @@ relay_init(void)
 		by_id[i] = by_domain[i] = -1;
 	for (i = 0; i < ACTIVE; i++)
 		jobs[i].next = i + 1 < ACTIVE ? i + 1 : -1;
+	for (i = 0; i < DESTINATIONS; i++)
+		if (dests[i].used)
+			memset(&dests[i], 0, sizeof(dests[i]));
 	free_job = 0;
 	walk.dir.fd = -1;
 	walk.since = loop_wall - retry_step / 1000;	/* the newest may never have been tried */

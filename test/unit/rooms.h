@@ -38,13 +38,14 @@ const char version[] = "test";
 int stopping;
 
 static unsigned last_id;
+static unsigned long long id_us = 0x0006410f3a2b1;	/* when letters come */
 
 #define ID(n) "0006410f3a2b10000000" #n
 
 char *
 new_id(char dst[ID_TEXT])
 {
-	(void)snprintf(dst, ID_TEXT, "0006410f3a2b1%08x", ++last_id);
+	(void)snprintf(dst, ID_TEXT, "%013llx%08x", id_us, ++last_id);
 	return dst;
 }
 

@@ -11,7 +11,7 @@
 
 /* ---- what is made up ---- */
 
-enum { ASKED = 64 };
+enum { ASKED = 300 };
 
 static struct {
 	struct hop hop;
@@ -23,8 +23,11 @@ static struct {
 	struct way *w;
 } asked[ASKED];
 static int nasked;
-static char reports[4096];
+static char reports[1 << 16];
 static int report_result;
+static const char *reporter;	/* reports are letters to that address */
+
+static void post_report(void);
 
 int
 client_start(const struct hop *h, const struct client_user *u, void *arg)
@@ -83,6 +86,8 @@ bounce(enum report what, const struct sending *s, const unsigned char *which, in
 		if (which[i] && out_line(s->fd, s->to[i].at, &l) > 0)
 			(void)snprintf(reports + strlen(reports), sizeof(reports) - strlen(reports),
 			    "%s %s %s;", names[what], l.mailbox, s->to[i].status);
+	if (reporter)
+		post_report();
 	return report_result;
 }
 
@@ -160,6 +165,22 @@ post_out(const char *const *rcpt, int n)
 	CHECK_INT(post_answer, R_OK);
 	reports[0] = '\0';
 	log_clear();
+}
+
+static void
+post_report(void)
+{
+	const char *to = reporter;
+	struct letter l;
+
+	reporter = NULL;
+	CHECK_INT(letter_begin(&l, 1, "", 0, "BY=local"), R_OK);
+	CHECK_INT(letter_out(&l, to, strlen(to), ""), R_OK);
+	letter_text(&l, "Subject: report\n\ny\n", 19);
+	memcpy(id, l.id, ID_TEXT);
+	l.done = post_answered;
+	letter_finish(&l);
+	(void)store_commit(1);
 }
 
 /* The states of the recipients in the file, "TDD", or "gone"; W first if the delay was told. */
@@ -751,6 +772,31 @@ test_slow(void)
 	CHECK_STR(states(), "gone");
 }
 
+/* While a destination's letters are given up its slot is not for the report about them. */
+static void
+test_report(void)
+{
+	char name[40];
+	const char *one[1] = { name };
+	int i;
+
+	for (i = 0; i <= DESTINATIONS; i++) {
+		(void)snprintf(name, sizeof(name), "a@never%d.example", i % DESTINATIONS);
+		if (i == DESTINATIONS)
+			reporter = "me@far.example";
+		post_out(one, 1);
+		run();
+		if (i < DESTINATIONS)
+			answer(0, WAY_NEVER);
+		run();
+	}
+	CHECK(reporter == NULL);
+	CHECK(!was_logged("failed to=\"me@far.example\""));
+	go();
+	CHECK_INT(talk("s"), 1);
+	CHECK_STR(states(), "gone");
+}
+
 int
 main(void)
 {
@@ -773,5 +819,6 @@ main(void)
 	test_unsynced();
 	test_healed();
 	test_slow();
+	test_report();
 	return test_end();
 }

@@ -11,6 +11,8 @@
 #define ACCOUNTS SHIPPED_ACCOUNTS
 #define ERRORS SHIPPED_ERRORS
 #define BOXES SHIPPED_BOXES
+#define DESTINATIONS SHIPPED_DESTINATIONS
+#define ACTIVE SHIPPED_ACTIVE
 #define message_max shipped_message_max
 #define quota shipped_quota
 #define disk_reserve shipped_disk_reserve
@@ -38,6 +40,8 @@ struct shipped_trusted {
 #undef ACCOUNTS
 #undef ERRORS
 #undef BOXES
+#undef DESTINATIONS
+#undef ACTIVE
 #undef message_max
 #undef quota
 #undef disk_reserve
@@ -68,7 +72,7 @@ static const struct trusted trusted[] = {
 	{ "192.0.2.64",   "printer@example.org", 0 },
 };
 
-enum { SESSIONS = 60, ACCOUNTS = 12, ERRORS = 5, BOXES = 16 };
+enum { SESSIONS = 60, ACCOUNTS = 12, ERRORS = 5, BOXES = 16, DESTINATIONS = 250, ACTIVE = 800 };
 
 extern uint64_t message_max, quota, disk_reserve, inode_reserve, journal_size, letter_small;
 extern int64_t smtp_idle, smtp_data_idle, smtp_data_total, session_total;
