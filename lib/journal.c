@@ -103,15 +103,18 @@ get_header(struct journal *j, off_t at)
 	return 0;
 }
 
+/* Zeros from `at` to the end, which is one of a page. */
 static int
-fill(int fd, off_t size)
+fill(int fd, off_t at, off_t size)
 {
 	static char zero[4096];		/* not const: that would take room in the binary */
-	off_t at;
+	size_t n;
 
-	for (at = 0; at < size; at += (off_t)sizeof(zero))
-		if (fs_write(fd, zero, sizeof(zero), at) < 0)
+	for (; at < size; at += (off_t)n) {
+		n = sizeof(zero) - (size_t)at % sizeof(zero);
+		if (fs_write(fd, zero, n, at) < 0)
 			return -1;
+	}
 	return 0;
 }
 
@@ -122,7 +125,7 @@ create(struct journal *j, const char *dir, const char *path, off_t size)
 	j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (j->fd < 0)
 		return -1;
-	if (fs_own(j->fd, dir) < 0 || fill(j->fd, size) < 0 || put_header(j, 1) < 0 ||
+	if (fs_own(j->fd, dir) < 0 || fill(j->fd, 0, size) < 0 || put_header(j, 1) < 0 ||
 	    fsync(j->fd) < 0 || fs_syncdir(dir) < 0)
 		return -1;
 	j->gen = 1;
@@ -179,6 +182,8 @@ journal_open(struct journal *j, const char *dir, const char *path, off_t size)
 			return give_up(j, EILSEQ);
 		if (!found)
 			journal_close(j);
+		else if (j->size < size && fill(j->fd, j->size, size) == 0 && fsync(j->fd) == 0)
+			j->size = size;	/* if not, it is as good as it was */
 	}
 	if (j->fd < 0) {
 		if (create(j, dir, path, size) < 0)

@@ -37,7 +37,8 @@ struct record {
 
 /*
  * Open or make the journal at path (in directory dir) with room for about `size` bytes. Finds the end of
- * what is in it. 0; -1 with errno: EILSEQ, it is not a journal; others as from open().
+ * what is in it; one that is smaller gets the room that is missing. 0; -1 with errno: EILSEQ, it is
+ * not a journal; others as from open().
  */
 int journal_open(struct journal *j, const char *dir, const char *path, off_t size);
 

@@ -152,9 +152,34 @@ headers(void)
 	CHECK_STR(list("h"), "");
 }
 
+/* One that is smaller than it should be now, or whose end was lost, gets the room that is missing. */
+static void
+grows(void)
+{
+	static const off_t lost[] = { 0, 1000, 4096 + 24, 2 * JOURNAL_HEAD, 2 * JOURNAL_HEAD + 100 };
+	struct journal j;
+	size_t i;
+
+	(void)unlink("s");
+	CHECK(journal_open(&j, ".", "s", SIZE / 8) == 0);
+	put(&j, "one", 16, 'a', 16);
+	CHECK(!journal_fits(&j, SIZE / 8));
+	journal_close(&j);
+	for (i = 0; i < LEN(lost); i++) {
+		CHECK(!lost[i] || truncate("s", lost[i]) == 0);
+		CHECK_STR(list("s"), i == 0 || i == 4 ? "one:16 " : "");
+		CHECK(journal_open(&j, ".", "s", SIZE) == 0);
+		CHECK(j.end <= j.size && journal_fits(&j, SIZE - 4096));
+		if (i)
+			put(&j, "one", 16, 'a', 16);
+		journal_close(&j);
+	}
+}
+
 int
 main(void)
 {
+	grows();
 	basics();
 	full();
 	torn();
