@@ -71,16 +71,17 @@ inside(struct alist *a, char ch)
 		comment(a, ch);
 		return 1;
 	}
+	if (!a->escaped && !a->quoted && !a->literal)
+		return 0;
+	if (ch == '\r' || ch == '\n')
+		return 1;	/* folded there: a backslash belongs to what follows */
 	if (a->escaped)
 		a->escaped = 0;
-	else if (!a->quoted && !a->literal)
-		return 0;
 	else if (ch == '\\')
 		a->escaped = 1;
 	else if (ch == (a->quoted ? '"' : ']'))
 		a->quoted = a->literal = 0;
-	if (ch != '\r' && ch != '\n')
-		keep(a, ch);
+	keep(a, ch);
 	return 1;
 }
 

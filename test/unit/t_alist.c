@@ -53,6 +53,8 @@ static const struct {
 	{ "\"john doe\"@example.org", "\"john doe\"@example.org|" },
 	{ "\"a\\\"b\"@c", "\"a\\\"b\"@c|" },
 	{ "<\"x y\"@c>", "\"x y\"@c|" },
+	{ "\"a\\\r\n \"@c", "\"a\\ \"@c|" },
+	{ "\"a\\\n\"b\"@c, d@e", "\"a\\\"b\"@c|d@e|" },
 	{ "a@b (the boss, at work)", "a@b|" },
 	{ "a(one(two, \\) three) four)@(five)b", "a@b|" },
 	{ "(only a comment)", "" },
