@@ -424,6 +424,13 @@ address(struct sockaddr_storage *sa, const struct ip *to, int port)
 	return sizeof(*in6);
 }
 
+/* Why there is no socket: is it for now? Else there are none to such an address (no IPv6). */
+static int
+exhausted(int e)
+{
+	return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
+}
+
 struct conn *
 conn_connect(const struct ip *to, int port, const struct kind *k, int keep)
 {
@@ -431,18 +438,23 @@ conn_connect(const struct ip *to, int port, const struct kind *k, int keep)
 	struct sockaddr_storage sa;
 	socklen_t n = address(&sa, to, port);
 	struct conn *c;
-	int fd;
+	int e = 0, fd;
 
 	fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	if (fd < 0 && exhausted(e = errno))
 		return NULL;
 	c = conn_new(fd, k, &transport_connect, keep);
 	if (!c) {
-		(void)close(fd);	/* never used */
+		if (fd >= 0)
+			(void)close(fd);	/* never used */
 		return NULL;
 	}
 	c->peer = *to;
 	c->peer_port = port;
+	if (e) {
+		c->why = strerror(e);
+		return c;
+	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));	/* only slower without */
 	if (connect(fd, (struct sockaddr *)&sa, n) < 0 && errno != EINPROGRESS)
 		c->why = strerror(errno);

@@ -136,7 +136,7 @@ struct conn *conn_new(int fd, const struct kind *k, const struct transport *tp, 
 
 /*
  * A new connection of our own to an address, TCP_NODELAY, being made; `start` is called when it
- * stands, and if it cannot be made it ends with `why`. NULL: no slot or no socket.
+ * stands, and if it cannot be made it ends with `why`. NULL: no slot, or no descriptor now.
  */
 struct conn *conn_connect(const struct ip *to, int port, const struct kind *k, int keep);
 

@@ -375,6 +375,7 @@ static void
 test_connect(void)
 {
 	struct ip ip = hop.ip;
+	struct hop h = hop;
 	struct sockaddr_in sa;
 	socklen_t n = sizeof(sa);
 	int fd, fill[4];
@@ -398,6 +399,20 @@ test_connect(void)
 	start_to(&ip, 25);
 	play("Q");
 	CHECK_CALLS("unreachable", "connect");
+	/* there is no IPv6 in the kernel */
+	if (ip_parse(&ip, "2001:db8::1") < 0)
+		abort();
+	socket_error = EAFNOSUPPORT;
+	start_to(&ip, 25);
+	play("Q");
+	CHECK_CALLS("no IPv6", "connect");
+	CHECK_INT(over_words[0], 'A');
+	/* but no more sockets now: it was not the host */
+	socket_error = EMFILE;
+	h.ip = ip;
+	CHECK_INT(client_start(&h, &user, &nqueue), -1);
+	CHECK_INT(conn_free(), CONNS);
+	socket_error = 0;
 	/* nobody answers: the queue of the listener is full */
 	ip = hop.ip;
 	if (listen(fd, 0) < 0)
