@@ -2,10 +2,13 @@
 
 /* ---- who am I ---- */
 
-/* The name in greetings, trace fields and the first certificate; "" asks the system. */
+/* The name in greetings, trace fields and the first certificate; "" asks the system. Our MX records
+ * should have this name: behind it in a list of them nothing is tried. */
 static const char hostname[] = "";
 
-/* Mail for these domains is ours; "" stands for the host name. */
+/* Mail for these domains is ours; "" stands for the host name. A domain beyond ASCII may be
+ * written as UTF-8 (in lower case and NFC: nothing is mapped) or as its A-label ("xn--..."), here,
+ * in relay_domains[] and in the left column of aliases[]. */
 static const char *const domains[] = { "localhost", "" };
 
 /* ---- listeners ---- */
@@ -34,11 +37,12 @@ static const struct listener listeners[] = {
 };
 
 /*
- * Networks that may send without a login, to anywhere, through a TRUSTED listener.
+ * Networks that may send without a login, to anywhere, through a TRUSTED listener. The first row
+ * that fits counts.
  *
  * network    an address, or one with the number of its bits
- * sender     "": the one they give; or the sender that all their mail gets
- * hourly     recipients in an hour; 0: no limit
+ * sender     "": the one they give; or the envelope sender that all their mail gets
+ * hourly     recipients in an hour, ours too, for each address (/64 of IPv6); 0: no limit
  */
 static const struct trusted trusted[] = {
 	/* network        sender  hourly */
@@ -47,14 +51,15 @@ static const struct trusted trusted[] = {
 	/* { "192.168.1.20", "printer@example.org", 50 }, */
 };
 
-/* Recipients in an hour for one login; 0: no limit. */
+/* Recipients in an hour, ours too, for one login; 0: no limit. */
 static const int login_hourly = 1000;
 
 /* ---- aliases ---- */
 
 /*
  * from   "local" (in every domain of ours), "local@domain", or "*@domain" for all that is not found
- * to     one or more accounts, aliases or outside addresses, separated by spaces
+ * to     one or more accounts, aliases or outside addresses, separated by spaces. An outside domain
+ *        beyond ASCII by its A-label: as UTF-8 it gets only mail that came with SMTPUTF8
  * The exact address is looked for first, then the local part, then the account, then the catch-all.
  * postmaster reaches the first account if no row says otherwise.
  */
@@ -77,7 +82,8 @@ static const int send_as_anyone = 0;
  * Where mail for others goes. The first row that fits sender and recipient counts.
  *
  * sender     domain of the envelope sender: "example.org", ".example.org" for all below it, "*"
- * recipient  domain of the recipient: the same
+ *            (only this fits reports, which have no sender)
+ * recipient  domain of the recipient: the same. Domains beyond ASCII by their A-labels ("xn--...")
  * host       the next server: a name, or an address in []; "": as the MX records say
  * port       mostly 25, 587 or 465
  * TLS        ROUTE_CLEAR never, ROUTE_MAY if it can be had, ROUTE_MUST or not at all, ROUTE_WRAP from
