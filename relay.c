@@ -74,6 +74,7 @@ static struct dest dests[DESTINATIONS];
 static int by_domain[HASH];
 static struct session sessions[CLIENTS];
 static int probes;
+static int spare;		/* destinations that can be had for others, at least */
 static struct sending given_up;
 static struct {
 	struct fs_dir dir;
@@ -81,11 +82,13 @@ static struct {
 	int64_t from, to;	/* real time: due after the one, not after the other */
 	int64_t since;		/* what was due up to then has been taken up */
 	int64_t missed;		/* there was no room for letters that were due after this */
-	int first, firsts;	/* this walk, the next one looks for first attempts too */
+	/* this walk, the next one makes first attempts of letters from this one on */
+	char first[ID_TEXT], firsts[ID_TEXT];
 	int64_t next;		/* the next one is due */
 	char only[ADDR_DOMAIN + 1];	/* flush: just this domain */
 } walk;
 static const int64_t never = INT64_MAX / 4000;	/* real time that is not reached */
+static const char none[ID_TEXT] = "g";		/* behind all ids */
 static int poked;		/* a destination wants to be looked at */
 static int64_t poke_at;
 static int next_dest;
@@ -117,11 +120,11 @@ poke(void)
 	poked = 1;
 }
 
-/* Free, or idle with nothing to remember. */
+/* Nothing is to be done for it. */
 static int
 idle(const struct dest *d)
 {
-	return !d->waiting && !d->sessions && d->way.state != WAY_ASKING && d->rest <= loop_now;
+	return !d->waiting && !d->sessions && d->way.state != WAY_ASKING;
 }
 
 static void
@@ -141,9 +144,11 @@ new_dest(int row, const char *domain)
 	struct dest *d;
 	int *p, i, n;
 
-	for (n = 0; n < DESTINATIONS && !idle(&dests[next]); n++)
-		next = (next + 1) % DESTINATIONS;
-	if (n == DESTINATIONS)
+	/* if need be one that rests */
+	for (n = 0; n < 2 * DESTINATIONS; n++, next = (next + 1) % DESTINATIONS)
+		if (idle(&dests[next]) && (n >= DESTINATIONS || dests[next].rest <= loop_now))
+			break;
+	if (n == 2 * DESTINATIONS)
 		return -1;
 	i = next;
 	next = (next + 1) % DESTINATIONS;
@@ -230,6 +235,7 @@ wait_in_line(int i, int first)
 	else
 		d->tail = jobs[d->tail].next = i;
 	d->waiting++;
+	spare--;
 	poke();
 }
 
@@ -289,26 +295,27 @@ miss(const char *id)
 {
 	if (mail_birth(id) - 1 < walk.missed)
 		walk.missed = mail_birth(id) - 1;
-	walk.firsts = 1;
+	if (strcmp(id, walk.firsts) < 0)
+		(void)text_copy(walk.firsts, ID_TEXT, id, strlen(id));
 	if (walk.next > loop_wall + 1)
 		walk.next = loop_wall + 1;
 }
 
-/* Make jobs for a letter's recipients (only: of that domain, if it is not ""). */
-static void
+/* Make jobs for a letter's recipients (only: of that domain, if it is not ""): 0; -1: no room for some. */
+static int
 take_up(const char *id, const char *only)
 {
 	char sender[ADDR_DOMAIN + 1] = "", domain[ADDR_DOMAIN + 1];
 	struct out_line l;
 	off_t at = 0, end, text;
-	int any = 0, fd;
+	int any = 0, fd, r = 0;
 	long n;
 
 	fd = out_open(id, 0, &text, &end);
 	if (fd < 0) {
 		if (errno != ENOENT)
 			log_event(id, "unreadable file=spool/out/%s error=\"%s\"", id, strerror(errno));
-		return;
+		return 0;
 	}
 	while ((n = out_line(fd, at, &l)) > 0) {
 		domain_of(domain, l.mailbox);
@@ -321,23 +328,26 @@ take_up(const char *id, const char *only)
 		if (*only && strcmp(domain, only) != 0)
 			continue;
 		if (add_job(id, dest_of(sender, &l, 1)) < 0)
-			miss(id);
+			r = -1;
 	}
 	if (!any)
 		(void)out_finish(id, fd);	/* a crash came between */
 	(void)close(fd);	/* only read from */
+	return r;
 }
 
 void
 relay_new(const char *id)
 {
 	if (id) {
-		take_up(id, "");
+		/* behind one that waits for the next walk, which would take up both */
+		if (walk.missed != never || take_up(id, "") < 0)
+			miss(id);
 		return;
 	}
 	if (walk.since > loop_wall - retry_step / 1000)
 		walk.since = loop_wall - retry_step / 1000;
-	walk.firsts = 1;
+	walk.firsts[0] = '\0';
 	walk.next = loop_wall;
 }
 
@@ -704,8 +714,11 @@ begin_walk(void)
 	if (walk.missed < walk.since)
 		walk.since = walk.missed;
 	walk.from = *walk.only ? 0 : walk.since;
-	walk.first = walk.firsts || *walk.only;
-	walk.firsts = walk.firsts && *walk.only;
+	memcpy(walk.first, walk.firsts, ID_TEXT);
+	if (*walk.only)
+		walk.first[0] = '\0';
+	else
+		memcpy(walk.firsts, none, ID_TEXT);
 	walk.to = loop_wall;
 	walk.next = walk.missed = never;
 }
@@ -727,9 +740,21 @@ is_due(const char *id)
 {
 	int64_t b = mail_birth(id), from = walk.from;
 
-	if (!walk.first && b > from && b <= walk.to)
+	if (strcmp(id, walk.first) < 0 && b > from && b <= walk.to)
 		from = b;
 	return outcome_due(id, from) <= walk.to;
+}
+
+/* Is there room for a letter, whoever its recipients are? */
+static int
+room(void)
+{
+	int i;
+
+	if (spare <= RECIPIENTS)
+		for (i = spare = 0; i < DESTINATIONS; i++)
+			spare += idle(&dests[i]);
+	return spare > RECIPIENTS && ACTIVE - njobs > RECIPIENTS;
 }
 
 static void
@@ -739,7 +764,7 @@ walk_on(void)
 	int64_t due;
 	int i;
 
-	for (i = 0; i < WALK && ACTIVE - njobs >= RECIPIENTS; i++) {
+	for (i = 0; i < WALK && room(); i++) {
 		id = fs_dirnext(&walk.dir);
 		if (!id) {
 			end_walk();
@@ -748,7 +773,7 @@ walk_on(void)
 		if (!is_id(id))
 			continue;
 		if (is_due(id))
-			take_up(id, walk.only);
+			(void)take_up(id, walk.only);
 		due = outcome_due(id, walk.to);
 		if (due < walk.next)
 			walk.next = due;
@@ -772,7 +797,7 @@ relay_init(void)
 	free_job = 0;
 	walk.dir.fd = -1;
 	walk.since = loop_wall - retry_step / 1000;	/* the newest may never have been tried */
-	walk.firsts = 1;
+	walk.firsts[0] = '\0';
 	walk.next = loop_wall;
 	walk.missed = never;
 	store_out = relay_new;
@@ -798,7 +823,7 @@ relay_tick(int wait)
 		poke_at = 0;
 		serve_all();
 	}
-	if (poked || (walk.on && ACTIVE - njobs >= RECIPIENTS))
+	if (poked || (walk.on && room()))
 		return 0;
 	if (poke_at && poke_at - loop_now < wait)
 		wait = (int)(poke_at - loop_now);
@@ -837,21 +862,29 @@ relay_flush(const char *what)
 			return -1;
 		(void)close(fd);	/* only looked at */
 		refresh(NULL);
-		take_up(what, "");
-		return 1;
+		if (take_up(what, "") == 0)
+			return 1;
+		errno = EBUSY;
+		return -1;
 	}
-	refresh(what);
-	walk.only[0] = '\0';
-	if (what && text_copy(walk.only, sizeof(walk.only), what, strlen(what)) < 0) {
+	if (what && strlen(what) >= sizeof(walk.only)) {
 		errno = EINVAL;
 		return -1;
 	}
-	if (walk.on)
+	refresh(what);
+	if (*walk.only && what && strcmp(walk.only, what) != 0)
+		what = NULL;		/* both, and so all */
+	if (walk.on) {
 		(void)close(walk.dir.fd);	/* only read from */
-	walk.firsts |= !what || (walk.on && walk.first);
+		if (!*walk.only && strcmp(walk.first, walk.firsts) < 0)
+			memcpy(walk.firsts, walk.first, ID_TEXT);
+	}
 	walk.on = 0;
-	if (!what)
+	(void)text_copy(walk.only, sizeof(walk.only), what ? what : "", what ? strlen(what) : 0);
+	if (!what) {
 		walk.since = 0;
+		walk.firsts[0] = '\0';
+	}
 	walk.next = loop_wall;
 	return 0;
 }

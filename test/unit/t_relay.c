@@ -797,6 +797,79 @@ test_report(void)
 	CHECK_STR(states(), "gone");
 }
 
+/* Some seconds go by; how many recipients get the outcome. */
+static int
+busy_seconds(int from, int to, const char *how)
+{
+	int n = 0, t;
+
+	for (t = from; t < to; t++) {
+		pass_s(1);
+		at(t);
+		go();
+		CHECK(ntalks <= CLIENTS);
+		n += talk(how);
+	}
+	return n;
+}
+
+/*
+ * More destinations than are remembered: letters wait for room, which those that rest make, and others
+ * are not tried before they are due.
+ */
+static void
+test_full(void)
+{
+	static const char *const dead[] = { "a@dead.example" };
+	static const char *const two[] = { "a@grey.example", "b@grey.example" };
+	static char grey[ID_TEXT];
+	char name[40];
+	const char *one[1] = { name };
+	struct sending *s;
+	int i;
+
+	relay_init();
+	post_out(dead, 1);
+	go();
+	refuse_all(OVER_CONNECT);
+	run();
+	id_us -= 100000000;
+	post_out(two, 1);
+	memcpy(grey, id, ID_TEXT);
+	post_out(two + 1, 1);
+	id_us += 100000000;
+	go();
+	CHECK_INT(talk("l"), 2);
+	for (i = 0; i < DESTINATIONS + 50; i++) {
+		(void)snprintf(name, sizeof(name), "a@full%d.example", i);
+		post_out(one, 1);
+	}
+	run();
+	CHECK_INT(nasked, DESTINATIONS);
+	CHECK_INT(busy_seconds(1, 40, "l"), DESTINATIONS + 50);
+
+	at(300);
+	go();
+	CHECK_INT(ntalks, 1);
+	s = talks[0].u->next(talks[0].arg);
+	s->to[0].outcome = O_LATER;
+	talks[0].u->sent(talks[0].arg, s);
+	s = talks[0].u->next(talks[0].arg);
+	CHECK(!relay_busy(grey));
+	for (i = 400; i < 410; i++) {
+		pass_s(1);
+		at(i);
+		run();
+		CHECK(!relay_busy(grey));
+	}
+	s->to[0].outcome = O_SENT;
+	talks[0].u->sent(talks[0].arg, s);
+	CHECK_INT(busy_seconds(410, 440, "s"), DESTINATIONS + 51);
+	CHECK_STR(states(), "gone");
+	CHECK_INT(busy_seconds(1500, 1501, "s"), 1);
+	CHECK_INT(files_out(), 0);
+}
+
 int
 main(void)
 {
@@ -820,5 +893,6 @@ main(void)
 	test_healed();
 	test_slow();
 	test_report();
+	test_full();
 	return test_end();
 }
