@@ -96,7 +96,13 @@ static const int send_as_anyone = 0;
  */
 static const struct route routes[] = {
 	/* sender  recipient  host  port  TLS  verify  auth  protocol */
-	/* all mail through the provider (the usual ones differ in the name only):
+	/* hand a domain to Dovecot by LMTP (and name the domain in relay_domains[]):
+	{ "*", "example.org", "[127.0.0.1]", 24, ROUTE_CLEAR, "", "", ROUTE_LMTP }, */
+	/* be a backup MX for example.net (and name it in relay_domains[]): its MX records lead there, and
+	 * those behind our own name are left out. The row is wanted only before one for a provider:
+	{ "*", "example.net", "", 25, ROUTE_MAY, "", "", ROUTE_SMTP }, */
+	/* all other mail through the provider (the usual ones differ in the name only). For "ca" copy the
+	 * authorities of your system into the store: cp /etc/ssl/certs/ca-certificates.crt tls/ca.pem
 	{ "*", "*", "smtp.gmail.com",       587, ROUTE_MUST, "ca", "gmail",   ROUTE_SMTP },
 	{ "*", "*", "smtp.office365.com",   587, ROUTE_MUST, "ca", "outlook", ROUTE_SMTP },
 	{ "*", "*", "smtp.mailbox.org",     465, ROUTE_WRAP, "ca", "mailbox", ROUTE_SMTP },
@@ -104,10 +110,6 @@ static const struct route routes[] = {
 	{ "*", "*", "mail.gmx.net",         587, ROUTE_MUST, "ca", "gmx",     ROUTE_SMTP },
 	{ "*", "*", "smtp.mail.yahoo.com",  465, ROUTE_WRAP, "ca", "yahoo",   ROUTE_SMTP },
 	{ "*", "*", "email-smtp.eu-west-1.amazonaws.com", 587, ROUTE_MUST, "ca", "ses", ROUTE_SMTP }, */
-	/* hand a domain to Dovecot by LMTP (and name the domain in relay_domains[]):
-	{ "*", "example.org", "[127.0.0.1]", 24, ROUTE_CLEAR, "", "", ROUTE_LMTP }, */
-	/* be a backup MX for example.net (and name it in relay_domains[]): no row is wanted, its MX records
-	 * lead there, and the records behind our own name are left out */
 	{ "*", "*", "", 25, ROUTE_MAY, "", "", ROUTE_SMTP },
 };
 
