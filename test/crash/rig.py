@@ -470,7 +470,8 @@ class Server:
                                       stdin=subprocess.DEVNULL, stdout=f, stderr=f)
 
     def alive(self):
-        if self.p.poll() is None and self.report:    # the tracer may need a moment to say so
+        end = time.time() + (.5 if self.report else 0)   # the tracer may need a moment to say so
+        while self.p.poll() is None and time.time() < end:
             time.sleep(.01)
         return self.p.poll() is None
 
