@@ -527,7 +527,9 @@ userdel(char **args, const char *dir)
 	(void)snprintf(path, sizeof(path), "mail/%s", name);
 	known = user_find(name, strlen(name)) >= 0;
 	if (lock_box(path, &there) < 0)
-		return fail(code_of(errno), "%s/%s, nothing was changed:", dir, path);
+		return errno == EAGAIN ? fail(EX_TEMPFAIL, "%s/%s is locked by another program; "
+		    "nothing was changed", dir, path) :
+		    fail(code_of(errno), "%s/%s, nothing was changed:", dir, path);
 	if (!known && !there)
 		return fail(EX_NOUSER, "no account %s in %s", name, dir);
 	if (known && user_write(name, NULL) < 0)

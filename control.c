@@ -60,7 +60,7 @@ trouble(char *answer, int e)
 {
 	switch (e) {
 	case ENOENT:
-		return say(answer, EX_NOINPUT, "no such letter waits");
+		return say(answer, EX_NOINPUT, "no such letter waits for other servers");
 	case EBUSY:
 		return say(answer, EX_TEMPFAIL, "it is being sent just now; try again");
 	case EILSEQ:
@@ -180,7 +180,8 @@ view(struct control *s, char **words, int n)
 	if (n != (words[0][0] == 's' ? 2 : 1)) {
 		finish(s, EX_USAGE, "wrong arguments");
 	} else if (n == 2 && view_show(&s->view, words[1]) < 0) {
-		code = trouble(answer, errno);
+		code = errno == ENOENT ? say(answer, EX_NOINPUT, "no such letter waits") :
+		    trouble(answer, errno);
 		finish(s, code, answer);
 	}
 }

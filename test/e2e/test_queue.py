@@ -191,7 +191,7 @@ def what_waits_for_a_mailbox_is_listed():
         assert q[i][3] == 'peer@remote.test'
         assert q[i][4] == [('waiting', 'alice@localhost', None)], q[i]
         assert 'Hello' in out(s, 'show', i)
-        fails(s, 66, 'drop', i)
+        fails(s, 66, 'drop', i, words='no such letter waits for other servers')
     s.settled()
     assert queue(s) == {} and len(s.fetch()) == 2
 
