@@ -511,7 +511,7 @@ input(struct conn *c)
 	const char *p;
 	size_t n;
 
-	while (!conn_busy(c) && (s->waiting || s->state == C_TEXT) && (p = conn_in(c, &n))) {
+	while (!conn_deaf(c) && (s->waiting || s->state == C_TEXT) && (p = conn_in(c, &n))) {
 		r = reply_feed(&s->reply, p, &n);
 		if (n)
 			conn_eat(c, n);
@@ -574,6 +574,7 @@ client_start(const struct hop *h, const struct client_user *u, void *arg)
 	if (!s->c)
 		return -1;
 	s->c->session = s;
+	s->c->eager = 1;
 	s->u = u;
 	s->arg = arg;
 	s->hop = *h;

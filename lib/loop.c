@@ -227,10 +227,15 @@ conn_free(void)
 }
 
 int
+conn_deaf(const struct conn *c)
+{
+	return c->dead || c->closing || c->held || c->upgrade || c->hold_until > loop_now;
+}
+
+int
 conn_busy(const struct conn *c)
 {
-	return c->dead || c->closing || c->held || c->upgrade || c->hold_until > loop_now ||
-	    pending_out(c) > BUFSZ / 2;
+	return conn_deaf(c) || pending_out(c) > BUFSZ / 2;
 }
 
 void
@@ -508,7 +513,7 @@ thirsty(const struct conn *c)
 		return 0;
 	if (c->closing)
 		return c->closing == 2;
-	return !conn_busy(c) && (!c->in || c->in->z - c->in->a < BUFSZ);
+	return !(c->eager ? conn_deaf(c) : conn_busy(c)) && (!c->in || c->in->z - c->in->a < BUFSZ);
 }
 
 static void
@@ -632,6 +637,16 @@ upgrade(struct conn *c)
 		conn_abort(c, c->why ? c->why : "no TLS to be had");
 }
 
+/* Before anything is written: if the peer has gone, its last words would be lost with it. */
+static void
+hear(struct conn *c, int revents)
+{
+	if (thirsty(c) && (revents || c->tp->pending(c)))
+		fill(c);
+	if (c->in && !conn_deaf(c))
+		c->kind->input(c);
+}
+
 static void
 serve(struct conn *c, int revents)
 {
@@ -647,13 +662,15 @@ serve(struct conn *c, int revents)
 	}
 	if (!up(c))
 		return;
+	if (c->eager)
+		hear(c, revents);
 	if (c->blocked || c->out)
 		flush(c);
 	if (c->upgrade && !c->out && !c->dead) {
 		upgrade(c);
 		return;
 	}
-	if (thirsty(c) && (revents || c->tp->pending(c)))
+	if (!c->eager && thirsty(c) && (revents || c->tp->pending(c)))
 		fill(c);
 	if (!c->dead)
 		feed(c);

@@ -95,6 +95,7 @@ struct conn {
 	unsigned char more;		/* set by `drain`: more output follows in the next turn for sure */
 	unsigned char up;		/* the transport is up and start() has been called */
 	unsigned char held;		/* conn_hold() */
+	unsigned char eager;		/* set by its user: input is taken however much output waits */
 	unsigned char working;		/* conn_work() */
 	unsigned char again;		/* look at it next turn without waiting for an event */
 	unsigned char blocked;		/* the last write did not take all */
@@ -155,6 +156,9 @@ void conn_eat(struct conn *c, size_t n);
 
 /* 1 when input must not be looked at now: closing, held, delayed, upgrading or output over half full. */
 int conn_busy(const struct conn *c);
+
+/* The same, but for the output: what counts for an eager one. */
+int conn_deaf(const struct conn *c);
 
 /* Room in the output buffer. */
 size_t conn_room(const struct conn *c);

@@ -351,6 +351,25 @@ early(const char *reply, const char *calls_want)
 	end_text(reply, calls_want);
 }
 
+/* The answer is heard although the server reads nothing more; also when it is gone a moment later. */
+static void
+early_deaf(const char *reply, const char *calls_want, int gone)
+{
+	int i;
+
+	big_text(sizeof(made));
+	begin_text();
+	(void)send(server, reply, strlen(reply), MSG_NOSIGNAL);
+	if (gone) {
+		(void)close(server);	/* with a reset: there was more to read */
+		server = -2;
+	}
+	for (i = 0; i < 5; i++)
+		loop_turn(0, NULL, NULL);
+	CHECK_INT(overs, 1);
+	end_text(reply, calls_want);
+}
+
 /* A server that does not read, and one that reads too slowly. */
 static void
 test_slow(void)
@@ -414,12 +433,20 @@ test_stuck(void)
 static void
 test_early(void)
 {
+	int gone;
+
 	early("552 5.3.4 too big\r\n", "F5.3.4 ;lost");
 	early("451 4.3.0 no\r\n", "L4.3.0 ;lost");
 	early("421 4.3.2 bye\r\n", "L4.3.2 ;lost");
 	early("250 2.0.0 sure\r\n", "L4.4.2 ;lost");
 	early("354 again\r\n", "L4.4.2 ;lost");
 	early("what\r\n", "L4.4.2 ;lost");
+	for (gone = 0; gone < 2; gone++) {
+		early_deaf("552 5.3.4 too big\r\n", "F5.3.4 ;lost", gone);
+		early_deaf("552-5.3.4 too\r\n552 5.3.4 big\r\n", "F5.3.4 ;lost", gone);
+		early_deaf("421 4.3.2 bye\r\n", "L4.3.2 ;lost", gone);
+		early_deaf("250 2.0.0 sure\r\n", "L4.4.2 ;lost", gone);
+	}
 }
 
 /* ---- parameters ---- */
