@@ -82,8 +82,7 @@ static struct {
 	int64_t from, to;	/* real time: due after the one, not after the other */
 	int64_t since;		/* what was due up to then has been taken up */
 	int64_t missed;		/* there was no room for letters that were due after this */
-	/* this walk, the next one makes first attempts of letters from this one on */
-	char first[ID_TEXT], firsts[ID_TEXT];
+	char first[ID_TEXT], firsts[ID_TEXT];	/* those from here on are new: to this walk, the next */
 	int64_t next;		/* the next one is due */
 	char only[ADDR_DOMAIN + 1];	/* flush: just this domain */
 } walk;
@@ -477,6 +476,8 @@ session_next(void *arg)
 		x->d->well = 1;
 		poke();
 	}
+	if (x->letters)
+		x->d->losses = 0;	/* it is there after a letter */
 	if (stopping || store_broken())
 		return NULL;
 	while (!x->ready && (x->job = take_job(x->d)) >= 0)
@@ -491,7 +492,6 @@ session_sent(void *arg, struct sending *s)
 	struct session *x = arg;
 
 	x->letters++;
-	x->d->losses = 0;
 	if (conclude(s, x->hop.host))
 		finish_job(x);
 	else
