@@ -288,17 +288,20 @@ spent(void)
 	return loop_ms() - loop_now > SHAKE_MS;
 }
 
-/* Move records both ways until nothing moves: 0 or -1 (errno). Bounded: the rest is still there the
- * next time, in the socket. */
+/* Move records both ways until nothing moves: 0 or -1 (errno), but what has come can be read. Bounded:
+ * the rest is still there the next time, in the socket. */
 static int
 pump(struct conn *c, struct tls *t)
 {
-	int in, n, out;
+	int e, in, n, out;
 
 	for (n = 0; n < PUMP_MAX; n++) {
 		out = push(c, &t->u.eng);
-		in = out < 0 ? -1 : pull(c, t);
-		if (in < 0)
+		e = errno;
+		in = pull(c, t);
+		if (!in && out < 0)
+			errno = e;
+		if (in < 0 || (!in && out < 0))
 			return -1;
 		if ((!in && !out) || (t->state == T_SHAKING && spent()))
 			break;
@@ -380,11 +383,11 @@ tls_read(struct conn *c, void *p, size_t n)
 	struct tls *t = c->tls;
 	unsigned char *s;
 	size_t have;
+	int r;
 
 	if (t->state >= T_FINISHING)
 		return discard(c, p, n);
-	if (pump(c, t) < 0)
-		return -1;
+	r = pump(c, t);
 	s = br_ssl_engine_recvapp_buf(&t->u.eng, &have);
 	if (s && n) {
 		if (n > have)
@@ -394,7 +397,7 @@ tls_read(struct conn *c, void *p, size_t n)
 		br_ssl_engine_recvapp_ack(&t->u.eng, n);
 		return (ssize_t)n;
 	}
-	if (failed(c, t))
+	if (r < 0 || failed(c, t))
 		return -1;
 	if (t->eof || br_ssl_engine_current_state(&t->u.eng) == BR_SSL_CLOSED)
 		return 0;

@@ -34,6 +34,7 @@ static struct pollfd polls[CONNS];
  */
 
 static char ended[200];		/* why the last session ended */
+static char last[100];		/* what an eager one has heard */
 static int ends, starts;
 static size_t many;		/* octets still to come of MANY */
 
@@ -68,6 +69,8 @@ input(struct conn *c)
 	const char *e, *p;
 	size_t n;
 
+	if (c->eager && (p = conn_in(c, &n)))
+		(void)snprintf(last, sizeof(last), "%.*s", (int)n, p);
 	while (!many && (p = conn_in(c, &n)) && (e = memchr(p, '\n', n)) && !conn_busy(c)) {
 		n = (size_t)(e - p) + 1;
 		line(c, p, n);
@@ -442,6 +445,32 @@ late_reader(void)
 	CHECK_STR(ended, "quit");
 }
 
+/* Who has gone with our octets unread may have said why. */
+static void
+last_words(void)
+{
+	unsigned char *p;
+	size_t n;
+
+	start(&one, 65536);
+	CHECK(put(&one, "MANY\n", 5));
+	while (state(&one) & BR_SSL_SENDREC && move(&one))
+		turn();
+	quiet();
+	CHECK(many > 0 && many < 100000);
+	one.server->eager = 1;
+	CHECK(put(&one, "552 too big\n", 12));
+	p = br_ssl_engine_sendrec_buf(&one.sc.eng, &n);
+	if (!p || send(one.fd, p, n, MSG_NOSIGNAL) != (ssize_t)n)
+		abort();
+	br_ssl_engine_sendrec_ack(&one.sc.eng, n);
+	ends = 0;
+	stop(&one);
+	CHECK_STR(last, "552 too big\n");
+	CHECK_INT(ends, 1);
+	many = 0;
+}
+
 /* What comes instead of a handshake, or in its midst. */
 static void
 broken(void)
@@ -699,6 +728,7 @@ main(void)
 	crossing();
 	held();
 	late_reader();
+	last_words();
 	broken();
 	renegotiation();
 	starttls();
