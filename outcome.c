@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/text.h"
 #include "relay.h"
+#include "store.h"
 
 enum { REMEMBERED = 1024 };	/* recipients whose last words are kept */
 
@@ -166,16 +167,16 @@ outcome_conclude(struct sending *s, const char *where)
 
 /* ---- giving up ---- */
 
-/* The next recipients of a letter that are left, from *at, wherever they go: 1, or 0. */
+/* The next recipients of a letter that are left in one of its files, from *at: 1, or 0. */
 static int
-collect_left(struct sending *s, off_t *at)
+collect_left(struct sending *s, off_t *at, int remote)
 {
 	struct out_line l;
 	long n;
 
 	s->n = 0;
 	while (s->n < RECIPIENTS && (n = out_line(s->fd, *at, &l)) > 0) {
-		if (l.state == 'T' && out_remote(&l)) {
+		if (l.state == 'T' && out_remote(&l) == remote) {
 			memset(&s->to[s->n], 0, sizeof(s->to[0]));
 			s->to[s->n].at = *at;
 			s->to[s->n].outcome = O_FAILED;
@@ -188,30 +189,54 @@ collect_left(struct sending *s, off_t *at)
 	return s->n > 0;
 }
 
-int
-outcome_drop(struct sending *s, const char *id, int tell)
+/* Those in the file at hand, for other servers or for mailboxes: 0 or -1. */
+static int
+drop_left(struct sending *s, int tell, int remote)
 {
 	unsigned char all[RECIPIENTS];
 	off_t at = 0;
 	int i, r = 0;
 
-	(void)text_copy(s->id, sizeof(s->id), id, strlen(id));
-	s->fd = out_open(id, 0, &s->text, &s->end);
-	if (s->fd < 0 && errno == ENOENT)
-		s->fd = out_open(id, 1, &s->text, &s->end);
-	if (s->fd < 0)
-		return -1;
 	memset(all, 1, sizeof(all));
-	while (r == 0 && collect_left(s, &at)) {
+	while (r == 0 && collect_left(s, &at, remote)) {
 		if (tell)
 			r = bounce(REPORT_FAILED, s, all, 0);
 		for (i = 0; i < s->n && r == 0; i++) {
 			say(s, &s->to[i], "dropped", "-");
-			r = out_mark(s->id, s->fd, s->to[i].at, 'D');
+			r = remote ? out_mark(s->id, s->fd, s->to[i].at, 'D') :
+			    fs_write(s->fd, "D", 1, s->to[i].at);
 		}
 	}
-	if (r == 0 && out_finish(id, s->fd) < 0)
+	return r;
+}
+
+int
+outcome_drop(struct sending *s, const char *id, int tell)
+{
+	int any, r = 0;
+
+	(void)text_copy(s->id, sizeof(s->id), id, strlen(id));
+	s->host = NULL;
+	s->fd = out_open(id, 0, &s->text, &s->end);
+	if (s->fd < 0 && errno == ENOENT)
+		s->fd = out_open(id, 1, &s->text, &s->end);
+	any = s->fd >= 0;
+	if (!any && errno != ENOENT)
+		return -1;
+	if (any) {
+		r = drop_left(s, tell, 1);
+		if (r == 0 && out_finish(id, s->fd) < 0)
+			r = -1;
+		(void)close(s->fd);	/* synced by and by */
+	}
+	if (r < 0)
+		return r;
+	s->fd = queue_take(id, &s->text, &s->end);
+	if (s->fd < 0)
+		return any && errno == ENOENT ? 0 : -1;
+	r = drop_left(s, tell, 0);
+	if (r == 0 && (fs_sync(s->fd) < 0 || queue_gone(id) < 0))
 		r = -1;
-	(void)close(s->fd);	/* synced by and by */
+	(void)close(s->fd);	/* what counts was synced */
 	return r;
 }

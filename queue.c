@@ -165,7 +165,7 @@ put_down(void)
 		queue_late();
 	else if (q.bad)
 		set_aside(q.m.id, "no such account");
-	else if (unlink(path) < 0)
+	else if (unlink(path) < 0 && errno != ENOENT)
 		store_trouble("queue");
 }
 
@@ -293,6 +293,37 @@ slice(void)
 	} else {
 		put_down();
 	}
+}
+
+int
+queue_take(const char *id, off_t *text, off_t *end)
+{
+	struct mail m;
+	int bad;
+
+	if (queue_open(&m, id, &bad) < 0) {
+		errno = bad ? EILSEQ : errno;
+		return -1;
+	}
+	(void)close(m.fd);	/* it may change now */
+	if (store_checkpoint() < 0) {
+		errno = EIO;
+		return -1;
+	}
+	if (queue_open(&m, id, &bad) < 0)
+		return -1;
+	*text = m.text;
+	*end = m.end;
+	return m.fd;
+}
+
+int
+queue_gone(const char *id)
+{
+	char path[PATH_TEXT];
+
+	queue_path(path, "queue", id);
+	return unlink(path) < 0 && errno != ENOENT ? -1 : fs_syncdir("spool/queue");
 }
 
 int

@@ -46,6 +46,11 @@ int queue_tick(int wait);
 /* Open a queue file: 0; -1: it is not there or does not parse (*bad is set). m->fd is the caller's. */
 int queue_open(struct mail *m, const char *id, int *bad);
 
+/* A letter of the queue that shall not be delivered: its file, which nothing else has in hand and no journal
+ * knows of, or -1 with errno; when all its recipients are D and synced it is removed: 0 or -1. */
+int queue_take(const char *id, off_t *text, off_t *end);
+int queue_gone(const char *id);
+
 /* ---- out.c, for the store ---- */
 
 /* A letter of the journal with recipients for other servers: make its file, not synced. 0 or -1. */

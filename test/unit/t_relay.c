@@ -379,14 +379,14 @@ test_asking(void)
 	answer(1, 0);
 }
 
-/* How many files are in spool/out. */
+/* How many files are in a directory. */
 static int
-files_out(void)
+files_in(const char *path)
 {
 	struct fs_dir d;
 	int n = 0;
 
-	if (fs_diropen(&d, "spool/out") < 0)
+	if (fs_diropen(&d, path) < 0)
 		abort();
 	while (fs_dirnext(&d))
 		n++;
@@ -420,10 +420,10 @@ test_unsynced(void)
 	post_out(one, 1);
 	heal(6);
 	CHECK_INT(store_checkpoint(), 0);
-	CHECK_INT(files_out(), 513);
+	CHECK_INT(files_in("spool/out"), 513);
 	go();
 	CHECK_INT(talk("s"), 513);
-	CHECK_INT(files_out(), 0);
+	CHECK_INT(files_in("spool/out"), 0);
 }
 
 /* What was noted as sent stays so when the store must be healed, wherever the note is. */
@@ -623,7 +623,7 @@ test_full(void)
 	CHECK_INT(busy_seconds(410, 440, "s"), DESTINATIONS + 51);
 	CHECK_STR(states(), "gone");
 	CHECK_INT(busy_seconds(1500, 1501, "s"), 1);
-	CHECK_INT(files_out(), 0);
+	CHECK_INT(files_in("spool/out"), 0);
 }
 
 /* A host where each session breaks off within the letter is left alone after some of them. */
@@ -652,6 +652,51 @@ test_losses(void)
 	CHECK(!relay_busy(id));
 }
 
+/* A letter that waits for a mailbox is dropped as well, and one that waits for both. */
+static void
+test_drop_local(void)
+{
+	static const struct user_set alice = { .bit = { 1 } };
+	static char text[1 << 15], box[1 << 17];
+	struct letter *l = &post_letter;
+	struct other o;
+	int both;
+
+	CHECK_INT(store_checkpoint(), 0);
+	CHECK_INT(user_find("alice", 5), 0);
+	other_lock(&o, "mail/alice");
+	for (both = 0; both < 2; both++) {
+		CHECK_INT(letter_begin(l, 0, "me@localhost", 12, "BY=alice"), R_OK);
+		CHECK_INT(letter_rcpt(l, "alice@localhost", 15, &alice), R_OK);
+		if (both)
+			CHECK_INT(letter_out(l, "a@dropped.example", 17, ""), R_OK);
+		memset(text, 'x', sizeof(text));
+		memcpy(text, "Subject: drop me\n\n", 18);
+		letter_text(l, text, both ? sizeof(text) : 30);
+		memcpy(id, l->id, ID_TEXT);
+		l->done = post_answered;
+		letter_finish(l);
+		(void)store_commit(1);
+		CHECK_INT(post_answer, R_OK);
+		ticks();
+		at(0);
+		run();
+		answer(0, WAY_LATER);
+		run();
+		reports[0] = '\0';
+		CHECK_INT(relay_drop(id, 1), 0);
+		CHECK_STR(reports, both ? "failed a@dropped.example 5.0.0;"
+		    "failed alice@localhost 5.0.0;" : "failed alice@localhost 5.0.0;");
+		CHECK_INT(relay_drop(id, 1), -1);
+		CHECK_INT(errno, ENOENT);
+	}
+	other_end(&o);
+	pass_s(6);
+	ticks();
+	CHECK_INT(count(box, slurp("mail/alice", box, sizeof(box)), "drop me"), 0);
+	CHECK_INT(files_in("spool/queue") + files_in("spool/bad"), 0);
+}
+
 int
 main(void)
 {
@@ -677,5 +722,6 @@ main(void)
 	test_report();
 	test_full();
 	test_losses();
+	test_drop_local();
 	return test_end();
 }
