@@ -266,11 +266,30 @@ other(const char *p, const char *end, const char *name, const char **behind)
 	return NULL;
 }
 
+/* How many good lines of the account there are. */
+static int
+count(const char *p, const char *end, const char *name)
+{
+	size_t k = strlen(name);
+	const char *e;
+	int n = 0;
+
+	for (; p < end; p = e + 1) {
+		e = memchr(p, '\n', (size_t)(end - p));
+		e = e ? e : end;
+		n += good_line(p, (size_t)(e - p)) == k && !memcmp(p, name, k);
+	}
+	return n;
+}
+
+/* All other lines are as they were, and it has so many. */
 static void
-changed(const char *was, size_t n, size_t len, const char *name)
+changed(const char *was, size_t n, size_t len, const char *name, int lines)
 {
 	const char *a, *ae, *b, *be, *end = content + len;
 	size_t ka, kb;
+
+	HOLDS(count(content, end, name) == lines);
 
 	for (a = was, b = content; ; a = ae, b = be) {
 		a = other(a, was + n, name, &ae);
@@ -302,7 +321,7 @@ file(const char *p, size_t n, uint32_t seed)
 		k = (size_t)snprintf(line, sizeof(line), "%s:%s\n", name.p, good);
 	if (edit(&len, &name, line, k) < 0)
 		return;
-	changed(p, n, len, name.p);
+	changed(p, n, len, name.p, k > 0);
 	take_file(len);
 	table(content, len);
 	i = slot_of(name.p, name.n);
