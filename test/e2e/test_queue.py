@@ -191,9 +191,12 @@ def what_waits_for_a_mailbox_is_listed():
         assert q[i][3] == 'peer@remote.test'
         assert q[i][4] == [('waiting', 'alice@localhost', None)], q[i]
         assert 'Hello' in out(s, 'show', i)
-        fails(s, 66, 'drop', i, words='no such letter waits for other servers')
+        for args in (['hold', i], ['flush', i]):
+            fails(s, 66, *args, words='no such letter waits for other servers')
+        out(s, 'drop', i, 'quiet')
+        assert list(queue(s)) == [big]
     s.settled()
-    assert queue(s) == {} and len(s.fetch()) == 2
+    assert queue(s) == {} and len(s.fetch()) == 1
 
 
 def talk(s, data, name='control', wait=10):
