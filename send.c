@@ -635,6 +635,8 @@ early_reply(struct session *s)
 		return;
 	}
 	verdict(s);
+	if (client_class(s) == O_FAILED)
+		client_because(s, OVER_DONE, "", "");	/* the letter was bad, not the host */
 	client_lost(s, "refused");
 	conn_abort(s->c, "refused within the text");
 }

@@ -228,7 +228,7 @@ static const struct {
 	{ &clear, HI PIPE MAIL RCPT "CDATA|R250 Ok\r\n250 Ok\r\n354 go\r\n250 sent\r\n|",
 	    "L4.4.2 ;lost" },
 	{ &clear, HI PIPE MAIL RCPT "CDATA|R250 Ok\r\n250 Ok\r\n354 go\r\n550 5.7.1 no\r\n|",
-	    "F5.7.1 ;lost" },
+	    "F5.7.1 ;done" },
 	/* more than one reply to the dot: the first counts, and the session is over */
 	{ &clear, HI ONE MAIL "S250 Ok|" RCPT "S250 Ok|CDATA|S354 go|T|"
 	    "R250 2.6.0 Ok\r\n421 bye\r\n|", "S2.6.0 ;done" },

@@ -435,15 +435,15 @@ test_early(void)
 {
 	int gone;
 
-	early("552 5.3.4 too big\r\n", "F5.3.4 ;lost");
+	early("552 5.3.4 too big\r\n", "F5.3.4 ;done");
 	early("451 4.3.0 no\r\n", "L4.3.0 ;lost");
 	early("421 4.3.2 bye\r\n", "L4.3.2 ;lost");
 	early("250 2.0.0 sure\r\n", "L4.4.2 ;lost");
 	early("354 again\r\n", "L4.4.2 ;lost");
 	early("what\r\n", "L4.4.2 ;lost");
 	for (gone = 0; gone < 2; gone++) {
-		early_deaf("552 5.3.4 too big\r\n", "F5.3.4 ;lost", gone);
-		early_deaf("552-5.3.4 too\r\n552 5.3.4 big\r\n", "F5.3.4 ;lost", gone);
+		early_deaf("552 5.3.4 too big\r\n", "F5.3.4 ;done", gone);
+		early_deaf("552-5.3.4 too\r\n552 5.3.4 big\r\n", "F5.3.4 ;done", gone);
 		early_deaf("421 4.3.2 bye\r\n", "L4.3.2 ;lost", gone);
 		early_deaf("250 2.0.0 sure\r\n", "L4.4.2 ;lost", gone);
 	}
