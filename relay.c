@@ -26,7 +26,8 @@ enum {
 	GIVE_UPS = 16,		/* jobs without a host in a slice */
 	LOSSES = 3,		/* sessions that broke off, one after the other, before the host rests */
 	PROBES = (CLIENTS + 1) / 2,	/* sessions at once with hosts that may never answer */
-	AGAIN_MS = 100		/* when something that is full may have room */
+	AGAIN_MS = 100,		/* when something that is full may have room */
+	SLOW_MS = 1000		/* a session with a job for so long is not waited for */
 };
 
 enum { NO_ROW = -1, HERE = -2 };	/* HERE: delivered already, but its sender wants to know */
@@ -60,6 +61,7 @@ struct dest {
 struct session {
 	struct dest *d;			/* NULL: free */
 	int job;			/* in hand, -1: none */
+	int64_t since;			/* loop_now when it was taken up */
 	int address, letters;
 	int probe;			/* of a destination that is not yet known to be well */
 	int ready;			/* s is its next sending */
@@ -68,8 +70,8 @@ struct session {
 };
 
 static struct job jobs[ACTIVE];
-static int by_id[HASH], free_job;
-static int njobs;
+static int by_id[HASH];
+static int free_job, fresh_job, njobs;	/* those from fresh_job on were never used: no memory yet */
 static struct dest dests[DESTINATIONS];
 static int by_domain[HASH];
 static struct session sessions[CLIENTS];
@@ -244,11 +246,14 @@ add_job(const char *id, int dest)
 {
 	int i = free_job;
 
-	if (dest < 0 || i < 0)
+	if (dest < 0 || njobs == ACTIVE)
 		return -1;
 	if (job_of(id, dest) >= 0)
 		return 0;
-	free_job = jobs[i].next;
+	if (i < 0)
+		i = fresh_job++;
+	else
+		free_job = jobs[i].next;
 	njobs++;
 	(void)text_copy(jobs[i].id, ID_TEXT, id, strlen(id));
 	jobs[i].dest = dest;
@@ -480,6 +485,7 @@ session_next(void *arg)
 		x->d->losses = 0;	/* it is there after a letter */
 	if (stopping || store_broken())
 		return NULL;
+	x->since = loop_now;
 	while (!x->ready && (x->job = take_job(x->d)) >= 0)
 		prepare(x);
 	x->ready = 0;
@@ -648,10 +654,23 @@ let_down(struct dest *d, int *left)
 	return d->waiting;
 }
 
+/* The sessions of a destination that will ask for a job soon, as far as one can know. */
+static int
+soon_free(const struct dest *d)
+{
+	int i, n = 0;
+
+	for (i = 0; d->sessions && i < CLIENTS; i++)
+		n += sessions[i].d == d &&
+		    (sessions[i].job < 0 || loop_now < sessions[i].since + SLOW_MS);
+	return n;
+}
+
 static void
 serve(struct dest *d, int *left)
 {
 	struct way *w = &d->way;
+	int most;
 
 	if (!d->waiting || w->state == WAY_ASKING)
 		return;
@@ -675,12 +694,13 @@ serve(struct dest *d, int *left)
 			poke();
 		return;
 	}
-	while (d->sessions < (d->well ? d->most : 1) && d->sessions < d->waiting) {
-		if (client_count() >= CLIENTS || begin(d) < 0) {
-			try_again();
-			return;
-		}
+	most = d->well ? d->most : 1;
+	while (d->sessions < most && soon_free(d) < d->waiting) {
+		if (client_count() >= CLIENTS || begin(d) < 0)
+			break;
 	}
+	if (d->sessions < most)
+		try_again();
 }
 
 static void
@@ -789,12 +809,11 @@ relay_init(void)
 
 	for (i = 0; i < HASH; i++)
 		by_id[i] = by_domain[i] = -1;
-	for (i = 0; i < ACTIVE; i++)
-		jobs[i].next = i + 1 < ACTIVE ? i + 1 : -1;
 	for (i = 0; i < DESTINATIONS; i++)
 		if (dests[i].used)
 			memset(&dests[i], 0, sizeof(dests[i]));
-	free_job = 0;
+	free_job = -1;
+	fresh_job = njobs = 0;
 	walk.dir.fd = -1;
 	walk.since = loop_wall - retry_step / 1000;	/* the newest may never have been tried */
 	walk.firsts[0] = '\0';

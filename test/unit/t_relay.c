@@ -528,6 +528,36 @@ test_slow(void)
 	CHECK_STR(states(), "gone");
 }
 
+/* A letter does not wait for a session that is busy for long with another one. */
+static void
+test_busy(void)
+{
+	static const char *const one[] = { "a@busy.example" };
+	struct sending *s, *t;
+
+	post_out(one, 1);
+	go();
+	CHECK_INT(ntalks, 1);
+	s = talks[0].u->next(talks[0].arg);
+	post_out(one, 1);
+	run();
+	CHECK_INT(ntalks, 1);		/* it may be free at any moment */
+	pass_s(2);
+	run();
+	if (!CHECK_INT(ntalks, 2))
+		return;
+	t = talks[1].u->next(talks[1].arg);
+	if (!CHECK(s && t))
+		return;
+	t->to[0].outcome = s->to[0].outcome = O_SENT;
+	talks[1].u->sent(talks[1].arg, t);
+	talks[1].u->over(talks[1].arg, OVER_DONE, "", "");
+	CHECK_STR(states(), "gone");		/* the second one */
+	ntalks = 1;
+	talks[0].u->sent(talks[0].arg, s);
+	CHECK_INT(talk("s"), 0);
+}
+
 /* While a destination's letters are given up its slot is not for the report about them. */
 static void
 test_report(void)
@@ -719,6 +749,7 @@ main(void)
 	test_unsynced();
 	test_healed();
 	test_slow();
+	test_busy();
 	test_report();
 	test_full();
 	test_losses();
