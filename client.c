@@ -316,7 +316,7 @@ secure(struct conn *c)
 
 	if (tls_trust(&trust, s->hop.route->verify) == 0 && tls_connect(c, s->hop.host, &trust) == 0)
 		return 0;
-	client_because(s, OVER_LOGIN, "4.7.5", "no TLS to be had on our side");
+	client_because(s, OVER_LOGIN, "4.7.5", c->why ? c->why : "no TLS to be had on our side");
 	return -1;
 }
 

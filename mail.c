@@ -96,6 +96,8 @@ find_host(void)
 	if (!host[0] && gethostname(host, sizeof(host) - 1) < 0)
 		host[0] = '\0';
 	host[sizeof(host) - 1] = '\0';
+	if (hostname[0] && !addr_domain(host, strlen(host)))
+		die(EX_CONFIG, "config.h: hostname \"%s\" is not the name of a host", hostname);
 	if (!addr_domain(host, strlen(host)))
 		(void)text_copy(host, sizeof(host), "localhost", 9);
 }

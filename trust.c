@@ -201,6 +201,7 @@ load_file(void)
 static void
 look(void)
 {
+	static int looked;
 	struct stamp now;
 	struct stat st;
 
@@ -208,8 +209,9 @@ look(void)
 	memset(&now, 0, sizeof(now));
 	if (stat(CA_PEM, &st) == 0)
 		fs_stamp(&now, &st);
-	if (watching || fs_same(&now, &tried))
+	if (watching || (looked && fs_same(&now, &tried)))
 		return;
+	looked = 1;
 	tried = now;
 	load_file();
 }

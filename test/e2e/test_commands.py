@@ -90,6 +90,15 @@ def passwd_refuses_bad_names_and_short_passwords():
     s.command('userdel', 'dave')
 
 
+VARIANTS['nohost'] = [setting_text('hostname', 'not_a host')]
+
+
+@test
+def a_host_name_that_is_none():
+    r = run('-d', store(), variant='nohost')
+    assert r.returncode == 78 and 'hostname "not_a host"' in r.stderr, r
+
+
 @test
 def names_are_lower_case():
     s = shared()

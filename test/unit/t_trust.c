@@ -367,6 +367,20 @@ no_file(void)
 	CHECK_ASK(host, "ca", "no certificates to trust in tls/ca.pem");
 }
 
+/* That it is wanted and missing is in the log at once. */
+static void
+missing(void)
+{
+	size_t n;
+	char *log;
+
+	(void)unlink("tls/ca.pem");
+	CHECK_ASK(host, "ca", "no certificates to trust in tls/ca.pem");
+	log = test_slurp("log", &n);
+	CHECK(log && strstr(log, "tls file=tls/ca.pem error=\"No such file or directory\""));
+	free(log);
+}
+
 /* Odd texts around and in place of certificates. */
 static void
 texts(void)
@@ -760,6 +774,7 @@ main(void)
 		abort();
 	loop_init(&mem);
 	prepare();
+	missing();
 	words();
 	names();
 	dates();
