@@ -1,13 +1,13 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Mailboxes: one mbox file for each account, mail/NAME, dialect mboxrd. Appending under the lock that
- * other programs honour (open-file-description locks exclude fcntl ones), syncing, and knowing
+ * Mailboxes: one mbox file for each account, mail/NAME, dialect mboxrd. Appending under the lock
+ * that other programs honour (open-file-description locks exclude fcntl ones), syncing, and knowing
  * whether anyone else has touched the file. The index and POP3's view are in drop.c; what is
  * appended and when it is synced is decided in store.c.
  *
  * All uses of a mailbox in this process share one open file description, so our lock never shuts
- * ourselves out. A mailbox that was rewritten is a new file: programs that had opened the old one and
- * waited for its lock write into a file without a name; it is kept open for a while and what
+ * ourselves out. A mailbox that was rewritten is a new file: programs that had opened the old one
+ * and waited for its lock write into a file without a name; it is kept open for a while and what
  * appears at its end is carried over (box_tick).
  */
 #define _GNU_SOURCE
@@ -215,7 +215,8 @@ box_ours(int user, const struct stamp *indexed, const struct stamp *st)
 {
 	const struct box *b = &boxes[user];
 
-	/* an index without a stamp is of no use; a mailbox without one neither: two of them do not agree */
+	/* an index without a stamp is of no use; a mailbox without one neither: two of them do not
+	 * agree */
 	return fs_same(indexed, st) || (indexed->ino && fs_same(&b->indexed, indexed) &&
 	    fs_same(&b->seen, st));
 }
@@ -590,7 +591,8 @@ box_replace(int user, int fd)
 		(void)close(b->old - 1);	/* watched long enough */
 	b->old = 0;
 	if (fstat(b->fd - 1, &st) == 0) {
-		/* empty, or a program that had read it might put what it read in the new one's place */
+		/* empty, or a program that had read it might put what it read in the new one's
+		 * place */
 		b->old = b->fd;
 		b->old_size = ftruncate(b->fd - 1, 0) < 0 ? st.st_size : 0;
 		b->old_until = loop_now + OLD_MS;

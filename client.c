@@ -188,7 +188,8 @@ mechanisms(struct session *s, const char *p, size_t n)
 	}
 }
 
-/* Has who greets us our own name? Names without a dot, as of machines that have none, do not count. */
+/* Has who greets us our own name? Names without a dot, as of machines that have none, do not
+ * count. */
 static int
 is_self(const char *p, size_t n)
 {
@@ -547,7 +548,8 @@ work(struct conn *c)
 	send_work(c->session);
 }
 
-/* Late, or we are to stop: then a server that has a whole letter may still say whether it takes it. */
+/* Late, or we are to stop: then a server that has a whole letter may still say whether it takes
+ * it. */
 static void
 expire(struct conn *c)
 {

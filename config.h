@@ -17,8 +17,8 @@ static const char *const domains[] = { "localhost", "" };
  * address    "::" is all of IPv6, "0.0.0.0" all of IPv4; "" leaves the row out
  * port       the option -p N is added to it
  * TLS        TLS_NONE, TLS_START (STARTTLS, STLS), TLS_WRAP (from the first byte)
- * protocol   SMTP (from other servers), SUBMISSION (from our users), POP3, TRUSTED (as SUBMISSION, and
- *            the networks of trusted[] need no login)
+ * protocol   SMTP (from other servers), SUBMISSION (from our users), POP3, TRUSTED (as SUBMISSION,
+ *            and the networks of trusted[] need no login)
  * clear      1: passwords are taken without TLS too. Only for networks you trust
  */
 static const struct listener listeners[] = {
@@ -86,23 +86,26 @@ static const int send_as_anyone = 0;
  * recipient  domain of the recipient: the same. Domains beyond ASCII by their A-labels ("xn--...")
  * host       the next server: a name, or an address in []; "": as the MX records say
  * port       mostly 25, 587 or 465
- * TLS        ROUTE_CLEAR never, ROUTE_MAY if it can be had, ROUTE_MUST or not at all, ROUTE_WRAP from
- *            the first byte
- * verify     "": take any certificate; "ca": one that tls/ca.pem of the store vouches for, "builtin": one
- *            of anchors[] below; "sha256:HEX": this public key (what openssl x509 -pubkey, openssl pkey
- *            -pubin -outform der and sha256sum say)
- * auth       "": none; or the first word of a line "KEY NAME PASSWORD" in the file `secrets` of the store
+ * TLS        ROUTE_CLEAR never, ROUTE_MAY if it can be had, ROUTE_MUST or not at all, ROUTE_WRAP
+ *            from the first byte
+ * verify     "": take any certificate; "ca": one that tls/ca.pem of the store vouches for,
+ *            "builtin": one of anchors[] below; "sha256:HEX": this public key (what openssl x509
+ *            -pubkey, openssl pkey -pubin -outform der and sha256sum say)
+ * auth       "": none; or the first word of a line "KEY NAME PASSWORD" in the file `secrets` of the
+ *            store
  * protocol   ROUTE_SMTP or ROUTE_LMTP
  */
 static const struct route routes[] = {
 	/* sender  recipient  host  port  TLS  verify  auth  protocol */
 	/* hand a domain to Dovecot by LMTP (and name the domain in relay_domains[]):
 	{ "*", "example.org", "[127.0.0.1]", 24, ROUTE_CLEAR, "", "", ROUTE_LMTP }, */
-	/* be a backup MX for example.net (and name it in relay_domains[]): its MX records lead there, and
-	 * those behind our own name are left out. The row is wanted only before one for a provider:
+	/* be a backup MX for example.net (and name it in relay_domains[]): its MX records lead
+	 * there, and those behind our own name are left out. The row is wanted only before one for
+	 * a provider:
 	{ "*", "example.net", "", 25, ROUTE_MAY, "", "", ROUTE_SMTP }, */
-	/* all other mail through the provider (the usual ones differ in the name only). For "ca" copy the
-	 * authorities of your system into the store: cp /etc/ssl/certs/ca-certificates.crt tls/ca.pem
+	/* all other mail through the provider (the usual ones differ in the name only). For "ca"
+	 * copy the authorities of your system into the store: cp /etc/ssl/certs/ca-certificates.crt
+	 * tls/ca.pem
 	{ "*", "*", "smtp.gmail.com",       587, ROUTE_MUST, "ca", "gmail",   ROUTE_SMTP },
 	{ "*", "*", "smtp.office365.com",   587, ROUTE_MUST, "ca", "outlook", ROUTE_SMTP },
 	{ "*", "*", "smtp.mailbox.org",     465, ROUTE_WRAP, "ca", "mailbox", ROUTE_SMTP },
@@ -125,10 +128,12 @@ static const int prefer_ipv6 = 1;
 /* Certificates that routes with "builtin" trust, in PEM: "-----BEGIN CERTIFICATE-----\n..." */
 static const char anchors[] = "";
 
-/* Mail of our own is signed with dkim/DOMAIN.pem of the store, if it is there (maild dkim DOMAIN). */
+/* Mail of our own is signed with dkim/DOMAIN.pem of the store, if it is there (maild dkim
+ * DOMAIN). */
 static const char dkim_selector[] = "maild";
 
-/* Who may use the sockets `control` (maild queue and others) and `submit` (sendmail) of the store. */
+/* Who may use the sockets `control` (maild queue and others) and `submit` (sendmail) of the
+ * store. */
 static const mode_t control_mode = 0600, submit_mode = 0666;
 
 /* ---- passwords ---- */
@@ -139,7 +144,8 @@ static const size_t password_min = 8;
 /* PBKDF2 rounds for new passwords; at least 4096. More is safer and slower. */
 static const uint32_t password_rounds = 16384;
 
-/* The wait before the answer to a failed login: the first time, doubled for each more, at most (ms). */
+/* The wait before the answer to a failed login: the first time, doubled for each more, at most
+ * (ms). */
 static const int64_t login_delay = 1000, login_delay_max = 30000;
 
 /* An address without failed logins for so long (ms) starts anew. */
@@ -192,16 +198,17 @@ static const int64_t tls_handshake = 30000, session_total = 86400000;
 static const int64_t checkpoint_every = 1000;
 
 /*
- * The n-th attempt to send a letter is made retry_step * n * n after it came: at once, after 7 minutes,
- * 27, an hour, ... Its sender hears of the delay after delay_warning, and it comes back after lifetime.
+ * The n-th attempt to send a letter is made retry_step * n * n after it came: at once, after 7
+ * minutes, 27, an hour, ... Its sender hears of the delay after delay_warning, and it comes back
+ * after lifetime.
  */
 static const int64_t retry_step = 400000, delay_warning = 14400000, lifetime = 432000000;
 
 /* A host that does not answer is left alone so long. */
 static const int64_t host_rest = 300000;
 
-/* RFC 5321 4.5.3.2, as a client: connecting; replies to the greeting and commands; to DATA; each block
- * of the text; the final dot. */
+/* RFC 5321 4.5.3.2, as a client: connecting; replies to the greeting and commands; to DATA; each
+ * block of the text; the final dot. */
 static const int64_t client_connect = 30000, client_reply = 300000, client_data = 120000,
 	client_block = 180000, client_dot = 600000;
 
@@ -213,6 +220,7 @@ static const int64_t retry_locked = 5000;
 /* The store, unless -d says otherwise. */
 static const char store_dir[] = "/var/mail/maild";
 
-/* Started by root: who to become, and who owns the store. Numbers: no file is needed to know them. */
+/* Started by root: who to become, and who owns the store. Numbers: no file is needed to know
+ * them. */
 static const uid_t run_uid = 8025;
 static const gid_t run_gid = 8025;

@@ -5,13 +5,14 @@
  *	spool/index/NAME	one struct index_head, then a struct drop_msg for each message
  *
  * which is only a cache: valid for the very state of the mailbox (inode, size, times) and the boot
- * it was made for, since nothing of it is ever synced. When only we have appended since, the tail is
- * scanned; otherwise everything, in slices. Marks for deletion are kept in the index too, each
+ * it was made for, since nothing of it is ever synced. When only we have appended since, the tail
+ * is scanned; otherwise everything, in slices. Marks for deletion are kept in the index too, each
  * with the number of its session, so that a session needs no memory for them.
  *
- * Deleting: everything, and nothing new: cut to nothing; a tail, and nothing new: cut there; else what
- * stays is copied to mail/.NAME.new in slices, while appends to the old file go on; when the copy has
- * caught up it is synced and renamed over the mailbox. A crash leaves the old one or the new one.
+ * Deleting: everything, and nothing new: cut to nothing; a tail, and nothing new: cut there; else
+ * what stays is copied to mail/.NAME.new in slices, while appends to the old file go on; when the
+ * copy has caught up it is synced and renamed over the mailbox. A crash leaves the old one or the
+ * new one.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -525,7 +526,8 @@ drop_reset(struct drop *d)
 	d->marked_octets = 0;
 	d->first = d->n;
 	if (put_head(d, &d->stamp) < 0)
-		(void)unlink(index_path(path, d->user));	/* or a later session took the number */
+		/* or a later session took the number */
+		(void)unlink(index_path(path, d->user));
 }
 
 /* ---- deleting ---- */
@@ -721,7 +723,8 @@ delete(struct drop *d)
 	if (j->fd < 0 || fs_own(j->fd, "mail") < 0 || put_head(d, NULL) < 0)
 		return fail(d, "rewrite");
 	j->i = j->kept = 0;
-	j->to = first.m.from;		/* what stands before it is no message, but it is not ours to drop */
+	/* what stands before it is no message, but it is not ours to drop */
+	j->to = first.m.from;
 	return copy(d);
 }
 

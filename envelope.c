@@ -8,8 +8,8 @@
  *	this machine (LOCAL)	as anybody		to anywhere
  *	anybody else		as anybody		to our domains and relay_domains[]
  *
- * One more thing is taken from anybody: bounces of mail that an alias has forwarded (lib/srs.h). What
- * is accepted goes into the lines of a queue file (store.c, relay.h).
+ * One more thing is taken from anybody: bounces of mail that an alias has forwarded (lib/srs.h).
+ * What is accepted goes into the lines of a queue file (store.c, relay.h).
  */
 #include <stdio.h>
 #include <string.h>
@@ -223,8 +223,8 @@ path(struct addr *a, const char *word, const char **p, size_t *n, int allow)
 /* ---- parameters as they are kept ---- */
 
 /*
- * A word more: the key and a value, which becomes xtext if it is to be escaped. A '>' is escaped in any
- * case: the last one in a line is where the address ends.
+ * A word more: the key and a value, which becomes xtext if it is to be escaped. A '>' is escaped in
+ * any case: the last one in a line is where the address ends.
  */
 static void
 put(struct line *l, const char *key, const char *v, size_t n, int escaped)
@@ -455,8 +455,8 @@ alias_text(char dst[ADDR_TEXT + HOST_TEXT], const struct addr *a)
 }
 
 /*
- * The outside addresses an alias leads to. Each goes out with the alias in the header (Delivered-To),
- * and a letter that comes back with it has gone round in a circle.
+ * The outside addresses an alias leads to. Each goes out with the alias in the header
+ * (Delivered-To), and a letter that comes back with it has gone round in a circle.
  */
 static enum res
 send_on(struct smtp *s, const struct forwards *f, const char *alias, size_t n, const char *line)
@@ -474,7 +474,8 @@ send_on(struct smtp *s, const struct forwards *f, const char *alias, size_t n, c
 	return r;
 }
 
-/* Will all their lines fit into the envelope? If not, none is written, and the client comes again. */
+/* Will all their lines fit into the envelope? If not, none is written, and the client comes
+ * again. */
 static int
 fits(const struct smtp *s, const struct addr *a, const struct user_set *to, const struct forwards *f,
     size_t nline)

@@ -4,8 +4,8 @@
  * not stall the loop, and a name that does not exist costs what a wrong password costs. The last
  * password that was right for an account is remembered as a keyed tag, so that a client that comes
  * every minute is not derived anew each time; a wrong one always takes the long way. Failures are
- * counted by address, never by account: nobody can lock out somebody else. Also: who needs no login,
- * and how many recipients an hour each may have.
+ * counted by address, never by account: nobody can lock out somebody else. Also: who needs no
+ * login, and how many recipients an hour each may have.
  */
 #define _GNU_SOURCE
 #include <string.h>

@@ -48,8 +48,8 @@ static volatile sig_atomic_t got_stop, got_hup;
 
 /* ---- names ---- */
 
-/* Microseconds since 1970, which never go back, and a number of this process: recovery and the queue
- * tell a letter's age from its id. */
+/* Microseconds since 1970, which never go back, and a number of this process: recovery and the
+ * queue tell a letter's age from its id. */
 char *
 new_id(char dst[ID_TEXT])
 {
@@ -111,7 +111,8 @@ welcome(int fd, const struct sockaddr *sa, int row)
 	const struct listener *l = &listeners[row];
 	struct conn *c;
 
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));	/* only slower without */
+	/* only slower without */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c = conn_new(fd, l->protocol == POP3 ? &pop3_kind : &smtp_kind, &transport_plain, SPARE);
 	if (!c) {
 		(void)close(fd);	/* nothing was said yet */

@@ -56,7 +56,8 @@ enum route_tls { ROUTE_CLEAR, ROUTE_MAY, ROUTE_MUST, ROUTE_WRAP };
 enum route_protocol { ROUTE_SMTP, ROUTE_LMTP };
 
 struct route {
-	const char *sender;		/* domain of the sender: "example.org", ".example.org" (below it), "*" */
+	/* domain of the sender: "example.org", ".example.org" (below it), "*" */
+	const char *sender;
 	const char *recipient;		/* the same for the recipient */
 	const char *host;		/* the next server: a name, an [address]; "": by MX */
 	int port;
@@ -102,8 +103,8 @@ struct user {
 /* Is it a name an account may have? Everything that becomes a path has passed this. */
 int user_valid(const char *name, size_t n);
 
-/* Read (or read again if it has changed) the file `users`: 0, or -1 with errno (the old table stays).
- * Cheap when nothing has changed. */
+/* Read (or read again if it has changed) the file `users`: 0, or -1 with errno (the old table
+ * stays). Cheap when nothing has changed. */
 int user_load(void);
 
 /* For commands, under the lock of users.lock: give an account (new or not) a verifier, or with NULL
@@ -149,11 +150,12 @@ enum where user_resolve(struct user_set *to, struct forwards *out, const struct 
 int user_owns(const char *domain, size_t n);
 int user_relays(const char *domain, size_t n);
 
-/* May this account send as this address (RFC 6409 6.1)? Itself and aliases leading to it alone or not. */
+/* May this account send as this address (RFC 6409 6.1)? Itself and aliases leading to it alone or
+ * not. */
 int user_may_send(int slot, const struct addr *a);
 
-/* Start: check domains[], relay_domains[], and aliases[] for loops, bad names, dead ends; die() with
- * table and row. */
+/* Start: check domains[], relay_domains[], and aliases[] for loops, bad names, dead ends; die()
+ * with table and row. */
 void user_check(void);
 
 /* The same for what config.h says of passwords; user_check does it too. */
@@ -169,9 +171,9 @@ struct login {
 	enum { L_IDLE, L_DERIVE } state;
 };
 
-/* The name and password in l->sasl are complete: begin to check them. R_OK: known at once, l->slot is
- * the account; R_TEMP: accounts unreadable; R_AGAIN: nothing blocks: call login_work from the work
- * hook until it says something else. */
+/* The name and password in l->sasl are complete: begin to check them. R_OK: known at once, l->slot
+ * is the account; R_TEMP: accounts unreadable; R_AGAIN: nothing blocks: call login_work from the
+ * work hook until it says something else. */
 enum res login_start(struct login *l);
 
 /* R_AGAIN: not yet; R_OK: *slot is the account; R_PERM: no; R_TEMP: accounts unreadable. Takes the
@@ -188,8 +190,8 @@ void guard_passed(const struct ip *peer);
 int guard_trusted(const struct ip *peer);
 
 /*
- * One more recipient from a login (user >= 0) or a trusted address (user -1): 0, or -1: it has had its
- * hourly number (the first refusal of an hour is logged).
+ * One more recipient from a login (user >= 0) or a trusted address (user -1): 0, or -1: it has had
+ * its hourly number (the first refusal of an hour is logged).
  */
 int guard_spend(int user, const struct ip *peer);
 
@@ -200,7 +202,8 @@ void guard_check(void);
 
 extern const size_t tls_memory;
 
-/* Load or make key and certificate in tls/ of the store. `now` is real time. die()s if impossible. */
+/* Load or make key and certificate in tls/ of the store. `now` is real time. die()s if
+ * impossible. */
 void tls_init(void);
 
 /* Look whether the files have changed and load them, both or neither; `force`: at once (SIGHUP).
@@ -220,8 +223,9 @@ struct tls_trust {
 /* The same from a word of routes[]: 0, or -1: it is none. */
 int tls_trust(struct tls_trust *t, const char *word);
 
-/* As tls_start(), on the client's side: name is the server's, for SNI (not if it is an address) and, but for
- * TRUST_ANY, for the check. When it fails, c->why says how. -1: no engine is free, no anchors. */
+/* As tls_start(), on the client's side: name is the server's, for SNI (not if it is an address)
+ * and, but for TRUST_ANY, for the check. When it fails, c->why says how. -1: no engine is free, no
+ * anchors. */
 int tls_connect(struct conn *c, const char *name, const struct tls_trust *t);
 
 /* "TLSv1.2" and the suite's name as IANA spells it, for trace fields; NULL without TLS. */
@@ -234,8 +238,8 @@ void random_bytes(void *p, size_t n);
 /* ---- store.c: accepted letters ---- */
 
 /*
- * A letter on its way in. Its envelope and text are streamed into spool/tmp; letter_finish() puts it
- * into the journal, and after the sync at the end of the turn `done` is told.
+ * A letter on its way in. Its envelope and text are streamed into spool/tmp; letter_finish() puts
+ * it into the journal, and after the sync at the end of the turn `done` is told.
  */
 struct letter {
 	char id[ID_TEXT];
@@ -245,7 +249,8 @@ struct letter {
 	int full;			/* the trouble is a lack of space (452), else I/O (451) */
 	int out;			/* it has recipients for other servers */
 	int64_t arrival;		/* real time, seconds */
-	off_t text;			/* where the text begins in the file; 0: envelope still open */
+	/* where the text begins in the file; 0: envelope still open */
+	off_t text;
 	off_t size;			/* bytes so far */
 	off_t pushed;			/* up to here the disk was asked to write */
 	off_t journal;			/* where its record's payload is in the journal */
@@ -262,8 +267,9 @@ enum res store_room(uint64_t size);
 /* Has a sync failed, so that nothing is accepted now? */
 int store_broken(void);
 
-/* Begin: the sender's mailbox as written ("" for the null sender), and parameters as in relay.h ("" or
- * "KEY=VALUE KEY"). slot: the connection's; SESSIONS and above: our own letters (OWN_LETTERS). */
+/* Begin: the sender's mailbox as written ("" for the null sender), and parameters as in relay.h (""
+ * or "KEY=VALUE KEY"). slot: the connection's; SESSIONS and above: our own letters
+ * (OWN_LETTERS). */
 enum { OWN_LETTERS = 2 };
 enum res letter_begin(struct letter *l, int slot, const char *sender, size_t n, const char *params);
 
@@ -289,9 +295,9 @@ void store_lock(void);
 void store_init(void);
 
 /*
- * End of a turn: one sync for all finished letters, then mailboxes, then answers. Unless all is quiet it
- * may put that off for a few turns, so that more letters share the sync: it then returns 1 and
- * wants to be called again soon.
+ * End of a turn: one sync for all finished letters, then mailboxes, then answers. Unless all is
+ * quiet it may put that off for a few turns, so that more letters share the sync: it then returns 1
+ * and wants to be called again soon.
  */
 int store_commit(int quiet);
 
@@ -299,8 +305,8 @@ int store_commit(int quiet);
  * wants to be called again. */
 int store_tick(void);
 
-/* Right after a checkpoint: a mailbox will be cut from a size to another, and what a crash leaves of that
- * will be finished by recovery: 0 or -1. */
+/* Right after a checkpoint: a mailbox will be cut from a size to another, and what a crash leaves
+ * of that will be finished by recovery: 0 or -1. */
 int store_cut(int user, uint64_t was, uint64_t size);
 
 /* All that is in the journal is in the mailboxes and synced: 0, or -1. Also at the end. */
@@ -364,8 +370,8 @@ struct append {
 	off_t at;
 };
 
-/* Both: R_OK: it is in the mailbox (not synced); R_AGAIN: call append_step again; R_TEMP: locked or no
- * space or I/O error (logged but for locks), nothing is changed; R_PERM: no such account. */
+/* Both: R_OK: it is in the mailbox (not synced); R_AGAIN: call append_step again; R_TEMP: locked or
+ * no space or I/O error (logged but for locks), nothing is changed; R_PERM: no such account. */
 enum res append_begin(struct append *a, int user, const struct mail *m);
 enum res append_step(struct append *a, int64_t until);
 
@@ -376,13 +382,14 @@ char *box_path(char dst[PATH_TEXT], int user);
 /* Octets in the mailbox now. */
 uint64_t box_size(int user);
 
-/* What the journal notes about a mailbox before it is first appended to: all before it is synced. Or
- * before its end is cut off: a file system may write the zeros behind the new end first. */
+/* What the journal notes about a mailbox before it is first appended to: all before it is synced.
+ * Or before its end is cut off: a file system may write the zeros behind the new end first. */
 struct note {
 	uint64_t ino, size;	/* both 0: there is no file */
 	uint64_t was;		/* 0; or it had this size and is being cut */
 };
-/* 1: a note is needed, *n is it; 0: there is one in the journal (box_noted was called); -1: no sync. */
+/* 1: a note is needed, *n is it; 0: there is one in the journal (box_noted was called); -1: no
+ * sync. */
 int box_note(int user, struct note *n);
 void box_noted(int user);
 
@@ -418,7 +425,8 @@ void box_disclaim(int user);
 int box_ours(int user, const struct stamp *indexed, const struct stamp *st);
 /* The index is that of the state st. */
 void box_indexed(int user, const struct stamp *st);
-/* fd, renamed over the mailbox and synced, is the mailbox now; the lock on the old one is let go. */
+/* fd, renamed over the mailbox and synced, is the mailbox now; the lock on the old one is let
+ * go. */
 void box_replace(int user, int fd);
 
 extern const size_t box_memory;
@@ -452,7 +460,8 @@ struct drop_msg {
 };
 
 /* Open the maildrop of an account. DROP_AGAIN: call drop_work until it says otherwise; DROP_INUSE:
- * another session or program has it; DROP_TEMP: trouble (logged). A drop is empty memory at first. */
+ * another session or program has it; DROP_TEMP: trouble (logged). A drop is empty memory at
+ * first. */
 enum drop_res drop_open(struct drop *d, int user);
 
 /* A slice of opening or of committing. */
@@ -491,27 +500,28 @@ extern const size_t drop_memory;
 /* Load or make srs.secret in the store; before privileges are dropped. die()s if impossible. */
 void forward_init(void);
 
-/* The sender that stands for `sender` when we forward; ours and the null sender stay. 0; -1: there is
- * none, dst is the null sender. */
+/* The sender that stands for `sender` when we forward; ours and the null sender stay. 0; -1: there
+ * is none, dst is the null sender. */
 int forward_sender(const char *sender, char dst[ADDR_TEXT + 1]);
 
-/* Back: where mail for `local` in our domains goes, if srs_is() says it is such a form. 0; -1: not made
- * by us, or too old: 550 5.1.1. Only bounces come to such addresses (null sender). */
+/* Back: where mail for `local` in our domains goes, if srs_is() says it is such a form. 0; -1: not
+ * made by us, or too old: 550 5.1.1. Only bounces come to such addresses (null sender). */
 int forward_reverse(const char *local, size_t n, char dst[ADDR_TEXT + 1]);
 
 /* ---- sign.c: the keys that sign our mail, dkim/DOMAIN.pem of the store ---- */
 
-/* The key for a domain (of a From field), cached, or NULL: there is none. Valid until the next call. */
+/* The key for a domain (of a From field), cached, or NULL: there is none. Valid until the next
+ * call. */
 const br_rsa_private_key *sign_key(const char *domain);
 
-/* The command `maild dkim DOMAIN`, in the store: make a key if there is none, print the TXT record. An exit
- * code, or it die()s. dir: for what it says. */
+/* The command `maild dkim DOMAIN`, in the store: make a key if there is none, print the TXT record.
+ * An exit code, or it die()s. dir: for what it says. */
 int sign_command(const char *domain, const char *dir);
 
 /* ---- control.c: sockets in the store: `control` for the postmaster, `submit` for sendmail ---- */
 
-/* Make and listen; right after privileges are dropped: they belong to who serves. What cannot be made
- * (a full disk) control_tick() tries again; it gives back `wait` (ms), or less. */
+/* Make and listen; right after privileges are dropped: they belong to who serves. What cannot be
+ * made (a full disk) control_tick() tries again; it gives back `wait` (ms), or less. */
 void control_init(void);
 int control_tick(int wait);
 

@@ -6,8 +6,8 @@
  *
  *	RECORD_MARK	tag: id; payload: struct mark, a state byte that was overwritten
  *
- * After a crash recovery makes each file anew that is missing or damaged and overwrites the marks again:
- * nothing that was noted as sent is sent twice, as far as the marks were on the disk.
+ * After a crash recovery makes each file anew that is missing or damaged and overwrites the marks
+ * again: nothing that was noted as sent is sent twice, as far as the marks were on the disk.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,7 +23,8 @@
 
 enum {
 	TOUCHED = 512,		/* files that a checkpoint must sync */
-	MANY = 32,		/* of these: the file system is synced as a whole, which is faster */
+	/* of these: the file system is synced as a whole, which is faster */
+	MANY = 32,
 	UNNOTED = 256,
 	PIECE = 1 << 14
 };
@@ -41,7 +42,8 @@ static int ntouched;
 static struct {
 	char id[ID_TEXT];
 	struct mark mark;
-} unnoted[UNNOTED];		/* marks that the disk did not take: recovery is tried until it does */
+/* marks that the disk did not take: recovery is tried until it does */
+} unnoted[UNNOTED];
 static int nunnoted;
 static int dir_dirty;
 static char piece[PIECE], other[PIECE];
@@ -176,8 +178,9 @@ sync_all(void)
 }
 
 /*
- * What could not be synced may be lost, whatever a second sync says: recovery makes it anew. written:
- * there was a sync_all(); before Linux 5.8 that does not tell of errors, but the file does.
+ * What could not be synced may be lost, whatever a second sync says: recovery makes it anew.
+ * written: there was a sync_all(); before Linux 5.8 that does not tell of errors, but the file
+ * does.
  */
 static int
 sync_one(const char *id, int fresh, int written)
@@ -246,7 +249,8 @@ touch(const char *id, int fresh)
 	if (find(id) < ntouched)
 		return 0;
 	if (ntouched == TOUCHED && out_sync() < 0) {
-		store_break("spool/out");	/* as at a checkpoint: only the journal has what was lost */
+		/* as at a checkpoint: only the journal has what was lost */
+		store_break("spool/out");
 		return -1;
 	}
 	(void)text_copy(touched[ntouched].id, ID_TEXT, id, strlen(id));

@@ -1,6 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * What becomes of a sending: the marks in its file, the reports to senders, the log, the last words.
+ * What becomes of a sending: the marks in its file, the reports to senders, the log, the last
+ * words.
  *
  *	recipient sent				D
  *	refused for good			a report is queued, then D

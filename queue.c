@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Letters that wait in spool/queue: one at a time, one recipient after the other, in slices. For each:
- * checkpoint, note, append, sync the mailbox, then T becomes D and that is synced too; the
+ * Letters that wait in spool/queue: one at a time, one recipient after the other, in slices. For
+ * each: checkpoint, note, append, sync the mailbox, then T becomes D and that is synced too; the
  * file goes when no T is left. A crash in between leaves the T, the note and what recover.c needs.
  */
 #define _GNU_SOURCE
@@ -175,7 +175,8 @@ done(enum res r)
 	int user = q.user;
 
 	q.user = -1;
-	(void)store_commit(1);		/* letters that count on our note, before the sync voids it */
+	/* letters that count on our note, before the sync voids it */
+	(void)store_commit(1);
 	if (r == R_OK && (box_sync(user) < 0 || fs_write(q.m.fd, "D", 1, q.state_at) < 0 ||
 	    fs_sync(q.m.fd) < 0)) {
 		/* it may be in the mailbox, and T says it is not: only recovery can tell */
@@ -219,8 +220,8 @@ next_rcpt(void)
 }
 
 /*
- * Before the first byte: a checkpoint, so that the note is alone with this letter. No other program gets
- * in between the note and the D.
+ * Before the first byte: a checkpoint, so that the note is alone with this letter. No other program
+ * gets in between the note and the D.
  */
 static enum res
 begin(int user)

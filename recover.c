@@ -2,12 +2,13 @@
 /*
  * After a crash: every letter of the journal is in its mailboxes exactly once, or in the queue.
  *
- * For each mailbox the last note in the journal says up to where it was on the disk. What stands behind
- * is, after a mere crash or power cut, nothing but letters that came after the note (in the
- * journal, or one of the queue), the last ones maybe torn or with zeros where blocks were never written.
- * Then the mailbox is cut behind the last whole one, and the others are appended again. If anything
- * else stands there, another program has written to the mailbox; then nothing is cut but a torn
- * letter at the very end, and only letters whose id is in no message of the mailbox are appended.
+ * For each mailbox the last note in the journal says up to where it was on the disk. What stands
+ * behind is, after a mere crash or power cut, nothing but letters that came after the note (in the
+ * journal, or one of the queue), the last ones maybe torn or with zeros where blocks were never
+ * written. Then the mailbox is cut behind the last whole one, and the others are appended again. If
+ * anything else stands there, another program has written to the mailbox; then nothing is cut but a
+ * torn letter at the very end, and only letters whose id is in no message of the mailbox are
+ * appended.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +33,8 @@ enum {
 
 struct noted {
 	struct note note;
-	off_t after;		/* journal records from here on came after it; 0: there is no note */
+	/* journal records from here on came after it; 0: there is no note */
+	off_t after;
 };
 
 static struct noted noted[ACCOUNTS];
@@ -126,8 +128,8 @@ box_read(void *p, size_t n, off_t at)
 enum fit { FIT_NO, FIT_TORN, FIT_WHOLE };
 
 /*
- * Compare with the file at *at; a byte that is zero there fits, but tears. A letter that goes beyond the
- * end of the file is torn. *at moves behind what fitted.
+ * Compare with the file at *at; a byte that is zero there fits, but tears. A letter that goes
+ * beyond the end of the file is torn. *at moves behind what fitted.
  */
 static enum fit
 fits(const struct mail *m, off_t *at)
@@ -193,8 +195,8 @@ fit_queued(off_t *at)
 	box.sick |= d.bad;
 }
 
-/* Behind the line ends that an append puts first, when the note's end is not a blank line; *torn: there is
- * a zero in the place of one. */
+/* Behind the line ends that an append puts first, when the note's end is not a blank line; *torn:
+ * there is a zero in the place of one. */
 static off_t
 mended(off_t at, int *torn)
 {
@@ -225,8 +227,8 @@ all_zero(off_t at)
 }
 
 /*
- * Is everything behind the note ours? Then *whole is where the letters that are whole end, and *rec the
- * place in the journal behind them.
+ * Is everything behind the note ours? Then *whole is where the letters that are whole end, and *rec
+ * the place in the journal behind them.
  */
 static int
 only_ours(const struct noted *n, off_t *whole, off_t *rec)
@@ -348,7 +350,8 @@ mark(const struct mail *m)
 	return fs_sync(m->fd);
 }
 
-/* A letter of the queue: torn at the end of the mailbox it is cut off, whole it is not brought again. */
+/* A letter of the queue: torn at the end of the mailbox it is cut off, whole it is not brought
+ * again. */
 static int
 check_queued(const struct mail *m)
 {

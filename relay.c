@@ -2,11 +2,11 @@
 /*
  * Mail on its way out: which letter when, to which host.
  *
- * A letter of spool/out is due retry_step * n * n after its birth, which its name tells: nothing is kept
- * about attempts. A walk over the directory takes up the letters that have become due since the walk
- * before; new ones are taken up at once. For each destination (a domain, or a row of routes[] with a
- * host) of a letter there is a job; sessions with a destination's host take its jobs one after the other.
- * What becomes of them is in outcome.c.
+ * A letter of spool/out is due retry_step * n * n after its birth, which its name tells: nothing is
+ * kept about attempts. A walk over the directory takes up the letters that have become due since
+ * the walk before; new ones are taken up at once. For each destination (a domain, or a row of
+ * routes[] with a host) of a letter there is a job; sessions with a destination's host take its
+ * jobs one after the other. What becomes of them is in outcome.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,7 +24,8 @@ enum {
 	HASH = 4096,
 	WALK = 64,		/* names in a slice of the walk */
 	GIVE_UPS = 16,		/* jobs without a host in a slice */
-	LOSSES = 3,		/* sessions that broke off, one after the other, before the host rests */
+	/* sessions that broke off, one after the other, before the host rests */
+	LOSSES = 3,
 	PROBES = (CLIENTS + 1) / 2,	/* sessions at once with hosts that may never answer */
 	AGAIN_MS = 100,		/* when something that is full may have room */
 	SLOW_MS = 1000		/* a session with a job for so long is not waited for */
@@ -51,7 +52,8 @@ struct dest {
 	int well;		/* it has greeted us: more than one session may be begun */
 	int most;		/* that many; PER_HOST, or fewer if it has refused one more */
 	int address;			/* of way, the one to try */
-	unsigned bad, clear;		/* bits: addresses that did not answer, that cannot do TLS */
+	/* bits: addresses that did not answer, that cannot do TLS */
+	unsigned bad, clear;
 	int losses;
 	int64_t rest;			/* no attempt before that */
 	char status[STATUS_TEXT], words[WORDS];		/* why it rests */
@@ -84,7 +86,8 @@ static struct {
 	int64_t from, to;	/* real time: due after the one, not after the other */
 	int64_t since;		/* what was due up to then has been taken up */
 	int64_t missed;		/* there was no room for letters that were due after this */
-	char first[ID_TEXT], firsts[ID_TEXT];	/* those from here on are new: to this walk, the next */
+	/* those from here on are new: to this walk, the next */
+	char first[ID_TEXT], firsts[ID_TEXT];
 	int64_t next;		/* the next one is due */
 	char only[ADDR_DOMAIN + 1];	/* flush: just this domain */
 } walk;
@@ -305,7 +308,8 @@ miss(const char *id)
 		walk.next = loop_wall + 1;
 }
 
-/* Make jobs for a letter's recipients (only: of that domain, if it is not ""): 0; -1: no room for some. */
+/* Make jobs for a letter's recipients (only: of that domain, if it is not ""): 0; -1: no room for
+ * some. */
 static int
 take_up(const char *id, const char *only)
 {
@@ -626,7 +630,8 @@ try_again(void)
 		poke_at = loop_now + AGAIN_MS;
 }
 
-/* Who waits for a destination where nothing is to be sent to, for now or ever: 1 when some are left. */
+/* Who waits for a destination where nothing is to be sent to, for now or ever: 1 when some are
+ * left. */
 static int
 let_down(struct dest *d, int *left)
 {

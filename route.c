@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Where to: the rows of routes[], the MX records of a domain, the addresses of its hosts (RFC 5321 5,
- * RFC 7505). The questions go one after the other: MX, then for each host AAAA and A.
+ * Where to: the rows of routes[], the MX records of a domain, the addresses of its hosts (RFC 5321
+ * 5, RFC 7505). The questions go one after the other: MX, then for each host AAAA and A.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -108,8 +108,8 @@ addresses(struct dns_query *q, const struct dns_answer *a)
 	next_question(w);
 }
 
-/* All questions about hosts are asked. Those without an answer are asked again soon: the best host may
- * be among them. */
+/* All questions about hosts are asked. Those without an answer are asked again soon: the best host
+ * may be among them. */
 static void
 conclude(struct way *w)
 {
@@ -134,7 +134,8 @@ next_question(struct way *w)
 	}
 	w->q.done = addresses;
 	while (w->host < w->nhosts && dns_ask(&w->q, w->hosts[w->host], w->six ? DNS_AAAA : DNS_A) < 0) {
-		w->soft |= errno != EINVAL;	/* else it is no name: no host of that name is there */
+		/* else it is no name: no host of that name is there */
+		w->soft |= errno != EINVAL;
 		w->host++;
 	}
 	if (w->host == w->nhosts)

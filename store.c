@@ -8,11 +8,12 @@
  *	spool/out/ID		letters for other servers (out.c); large ones have both names
  *	spool/bad/		what could not be understood; never deleted
  *
- * Queue format: the envelope, "F<sender>" and a line "T<recipient> account" for each recipient, a blank
- * line, the text with LF line ends. T becomes D when the letter is in that mailbox, on the disk.
- * The journal has records of three types (for the third see out.c): a letter (tag: id and length of the envelope; payload:
- * queue format) and a note (tag: account; payload: struct note): "all in this mailbox up to here is
- * on the disk". A note goes before the first letter for a mailbox after each sync of it.
+ * Queue format: the envelope, "F<sender>" and a line "T<recipient> account" for each recipient, a
+ * blank line, the text with LF line ends. T becomes D when the letter is in that mailbox, on the
+ * disk. The journal has records of three types (for the third see out.c): a letter (tag: id and
+ * length of the envelope; payload: queue format) and a note (tag: account; payload: struct note):
+ * "all in this mailbox up to here is on the disk". A note goes before the first letter for a
+ * mailbox after each sync of it.
  *
  * States a crash may leave, and what recovery makes of them (recover.c):
  *
@@ -40,16 +41,18 @@
 #include "mail.h"
 #include "store.h"
 
-/* A letter whose mailbox could not be written to: the journal must keep it until it is in the queue. */
+/* A letter whose mailbox could not be written to: the journal must keep it until it is in the
+ * queue. */
 struct owed {
 	struct mail m;			/* in the journal */
 	struct user_set to;		/* accounts that did not get it */
-	int local, out;			/* are there any; is its file in spool/out still to be made */
+	/* are there any; is its file in spool/out still to be made */
+	int local, out;
 };
 
 /*
- * What was written to a letter last stays here until it is too much or another letter wants the pen: small
- * letters need no scratch file, and others are written in large pieces.
+ * What was written to a letter last stays here until it is too much or another letter wants the
+ * pen: small letters need no scratch file, and others are written in large pieces.
  */
 struct pen {
 	struct letter *l;		/* whose it is; NULL: free */
@@ -67,7 +70,8 @@ static struct owed owed[SESSIONS];
 static int nowed;
 static struct letter *batch, **batch_end = &batch;
 static int nbatch;
-static int broken;			/* a sync or recovery has failed: nothing is accepted until heal() */
+/* a sync or recovery has failed: nothing is accepted until heal() */
+static int broken;
 static int64_t checkpoint_at;		/* when the next is due, 0: none */
 static int64_t heal_at;
 static char piece[1 << 15];
@@ -574,7 +578,8 @@ store_commit(int quiet)
 		l->done(l, l->bad);
 	}
 	if (store_settle() < 0 && !checkpoint_at)
-		checkpoint_at = loop_now + checkpoint_every;	/* the journal keeps them until then */
+		/* the journal keeps them until then */
+		checkpoint_at = loop_now + checkpoint_every;
 	return 0;
 }
 
@@ -690,7 +695,8 @@ store_settle(void)
 int
 store_checkpoint(void)
 {
-	(void)store_commit(1);		/* or letters that came in this turn would go with the journal */
+	/* or letters that came in this turn would go with the journal */
+	(void)store_commit(1);
 	if (broken)
 		return -1;
 	while (!queue_idle())
@@ -703,7 +709,8 @@ store_checkpoint(void)
 		return -1;
 	}
 	if (box_syncall() < 0 || out_sync() < 0 || journal_reset(&journal) < 0) {
-		/* what was not synced may be lost, whatever a second sync says: only the journal has it */
+		/* what was not synced may be lost, whatever a second sync says: only the journal
+		 * has it */
 		store_break("checkpoint");
 		return -1;
 	}
@@ -735,7 +742,8 @@ heal(void)
 
 	(void)store_commit(1);
 	while (!queue_idle())
-		(void)queue_tick(0);	/* nobody else would go on with that append, and it is in use */
+		/* nobody else would go on with that append, and it is in use */
+		(void)queue_tick(0);
 	heal_at = loop_now + retry_locked;
 	for (i = 0; i < ACCOUNTS; i++)
 		if (box_used(i))
@@ -751,7 +759,8 @@ heal(void)
 		broken = 1;
 		return;
 	}
-	queue_kick();		/* as at start: what recovery has left there waits for nothing else */
+	/* as at start: what recovery has left there waits for nothing else */
+	queue_kick();
 	if (store_out)
 		store_out(NULL);
 	log_event("-", "disk-healed");

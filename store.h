@@ -1,4 +1,5 @@
-/* What store.c (letters coming in), queue.c (letters that wait) and recover.c (after a crash) share. */
+/* What store.c (letters coming in), queue.c (letters that wait) and recover.c (after a crash)
+ * share. */
 #ifndef STORE_H
 #define STORE_H
 
@@ -34,7 +35,8 @@ int store_defer(const struct mail *m, int user);
 void queue_kick(void);
 void queue_late(void);
 
-/* This letter was refused, but its file could not be removed: that is tried again, and nobody gets it. */
+/* This letter was refused, but its file could not be removed: that is tried again, and nobody gets
+ * it. */
 void queue_void(const char *id);
 
 /* Is no append of the queue under way? A checkpoint would void its note. */
@@ -43,11 +45,13 @@ int queue_idle(void);
 /* A slice of the queue's work; wait, or less: the ms until it wants to be called again. */
 int queue_tick(int wait);
 
-/* Open a queue file: 0; -1: it is not there or does not parse (*bad is set). m->fd is the caller's. */
+/* Open a queue file: 0; -1: it is not there or does not parse (*bad is set). m->fd is the
+ * caller's. */
 int queue_open(struct mail *m, const char *id, int *bad);
 
-/* A letter of the queue that shall not be delivered: its file, which nothing else has in hand and no journal
- * knows of, or -1 with errno; when all its recipients are D and synced it is removed: 0 or -1. */
+/* A letter of the queue that shall not be delivered: its file, which nothing else has in hand and
+ * no journal knows of, or -1 with errno; when all its recipients are D and synced it is removed: 0
+ * or -1. */
 int queue_take(const char *id, off_t *text, off_t *end);
 int queue_gone(const char *id);
 
@@ -60,8 +64,8 @@ int out_put(const struct mail *m);
 int out_sync(void);
 int out_dirty(void);
 
-/* Recovery: put a letter's file right (if it has recipients for others); overwrite a mark again; and those
- * that neither file nor journal have taken: 0 or -1. */
+/* Recovery: put a letter's file right (if it has recipients for others); overwrite a mark again;
+ * and those that neither file nor journal have taken: 0 or -1. */
 int out_recover(const struct mail *m);
 int out_remark(const char *id, const void *p, size_t n);
 int out_recall(void);

@@ -288,8 +288,8 @@ spent(void)
 	return loop_ms() - loop_now > SHAKE_MS;
 }
 
-/* Move records both ways until nothing moves: 0 or -1 (errno), but what has come can be read. Bounded:
- * the rest is still there the next time, in the socket. */
+/* Move records both ways until nothing moves: 0 or -1 (errno), but what has come can be read.
+ * Bounded: the rest is still there the next time, in the socket. */
 static int
 pump(struct conn *c, struct tls *t)
 {

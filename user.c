@@ -41,7 +41,8 @@ struct entry {
 
 static struct user users[ACCOUNTS];
 static struct stamp stamp;		/* of the file that the table was read from */
-static int trouble;			/* errno of the last attempt that failed, so that it is logged once */
+/* errno of the last attempt that failed, so that it is logged once */
+static int trouble;
 static char content[USERS_FILE];
 
 int

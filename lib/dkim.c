@@ -13,7 +13,8 @@
 #include "text.h"
 
 enum {
-	PICKS = 32,		/* fields that are signed; a header with more of them is no mail's */
+	/* fields that are signed; a header with more of them is no mail's */
+	PICKS = 32,
 	COLUMN = 72,		/* lines of ours are folded here */
 	RSA_MAX = 512,		/* octets of a signature */
 	BASE64 = 4 * ((RSA_MAX + 2) / 3) + 1

@@ -1,4 +1,5 @@
-/* DKIM signatures, RFC 6376 with RFC 8301: rsa-sha256, relaxed/relaxed, in one pass over the text. */
+/* DKIM signatures, RFC 6376 with RFC 8301: rsa-sha256, relaxed/relaxed, in one pass over the
+ * text. */
 #ifndef DKIM_H
 #define DKIM_H
 
@@ -31,9 +32,9 @@ void dkim_init(struct dkim_sign *d);
 void dkim_feed(struct dkim_sign *d, const char *p, size_t n);
 
 /*
- * The domain of the address in the From field, lower case and A-labels (RFC 8616 4), NUL-terminated;
- * room for n. 0, or -1: there is no such field, or more than one, or no single domain in it. Usable
- * once the header is fed.
+ * The domain of the address in the From field, lower case and A-labels (RFC 8616 4),
+ * NUL-terminated; room for n. 0, or -1: there is no such field, or more than one, or no single
+ * domain in it. Usable once the header is fed.
  */
 int dkim_from(const struct dkim_sign *d, char *dst, size_t n);
 

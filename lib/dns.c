@@ -438,8 +438,8 @@ open_try(struct question *t)
 }
 
 /*
- * Send the question: 0 or -1. The second time without EDNS: in small routers there are servers that throw
- * away what they do not know.
+ * Send the question: 0 or -1. The second time without EDNS: in small routers there are servers that
+ * throw away what they do not know.
  */
 static int
 put(struct question *t)

@@ -24,7 +24,8 @@ enum dns_status { DNS_OK, DNS_NODATA, DNS_NXDOMAIN, DNS_SERVFAIL, DNS_TIMEOUT };
 struct dns_rr {
 	struct ip ip;			/* A, AAAA */
 	uint16_t preference;		/* MX */
-	/* MX, PTR, CNAME: a name ("" is the root: null MX); TXT: the strings joined. A NUL follows. */
+	/* MX, PTR, CNAME: a name ("" is the root: null MX); TXT: the strings joined. A NUL
+	 * follows. */
 	const char *text;
 	size_t n;			/* of text */
 };
@@ -39,7 +40,8 @@ struct dns_answer {
 
 /* A question, owned by the caller until `done` has been called or dns_cancel(). */
 struct dns_query {
-	/* a is valid during the call only. q is the caller's again and may be asked with at once. */
+	/* a is valid during the call only. q is the caller's again and may be asked with at
+	 * once. */
 	void (*done)(struct dns_query *q, const struct dns_answer *a);
 	void *arg;			/* the caller's */
 	int slot;			/* the resolver's; -1: nothing under way */

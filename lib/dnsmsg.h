@@ -18,8 +18,10 @@ enum dnsmsg {
 	M_ALIEN,		/* not an answer to this question */
 	M_TRUNCATED,		/* TC: ask by TCP */
 	M_FORMERR,		/* also NOTIMP: perhaps it does not like EDNS */
-	M_REFUSED,		/* this server does not help: SERVFAIL, REFUSED, broken, a referral */
-	M_FOLLOW,		/* the CNAMEs end at `name`, about which it says nothing: ask for that */
+	/* this server does not help: SERVFAIL, REFUSED, broken, a referral */
+	M_REFUSED,
+	/* the CNAMEs end at `name`, about which it says nothing: ask for that */
+	M_FOLLOW,
 	M_OK, M_NODATA, M_NXDOMAIN
 };
 

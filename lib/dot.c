@@ -1,8 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * The body of DATA, RFC 5321 4.1.1.4 and 4.5.2: only CR LF . CR LF ends it; and that of BDAT. Within
- * a line all up to the next CR is copied at once; the bytes around a line end go through the table of
- * dot.h.
+ * The body of DATA, RFC 5321 4.1.1.4 and 4.5.2: only CR LF . CR LF ends it; and that of BDAT.
+ * Within a line all up to the next CR is copied at once; the bytes around a line end go through the
+ * table of dot.h.
  */
 #include <string.h>
 

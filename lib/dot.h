@@ -9,7 +9,8 @@ enum dot_state { DOT_BOL, DOT_TEXT, DOT_CR, DOT_DOT, DOT_DOTCR, DOT_END };
 struct dot {
 	enum dot_state s;
 	int bad;		/* sticky: there was a bare CR or a bare LF */
-	int chunks;		/* text of BDAT (RFC 3030): dots mean nothing, it never ends by itself */
+	/* text of BDAT (RFC 3030): dots mean nothing, it never ends by itself */
+	int chunks;
 };
 
 /* Before the first byte: state BOL; the caller may set `chunks` then. */

@@ -161,7 +161,8 @@ fs_lock_shared(int fd)
 void
 fs_unlock(int fd)
 {
-	(void)lock(fd, F_UNLCK);	/* cannot fail for a lock that we hold; close() would do it too */
+	/* cannot fail for a lock that we hold; close() would do it too */
+	(void)lock(fd, F_UNLCK);
 }
 
 ssize_t

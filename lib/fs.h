@@ -34,7 +34,8 @@ int fs_lock(int fd);
 int fs_lock_shared(int fd);
 void fs_unlock(int fd);
 
-/* The whole of a small file, NUL-terminated: its length, or -1 with errno (EFBIG: over size - 1). */
+/* The whole of a small file, NUL-terminated: its length, or -1 with errno (EFBIG: over size -
+ * 1). */
 ssize_t fs_slurp(const char *path, char *dst, size_t size);
 
 /* The files in a directory, by their names; "." and ".." and other hidden ones are left out. */

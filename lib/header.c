@@ -73,7 +73,8 @@ field(struct header *h)
 	h->state = H_VALUE;
 }
 
-/* One byte at the start of a line or in a name: 1 if it was eaten, 0 if it is to be looked at again. */
+/* One byte at the start of a line or in a name: 1 if it was eaten, 0 if it is to be looked at
+ * again. */
 static int
 name(struct header *h, char ch)
 {

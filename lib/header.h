@@ -11,8 +11,9 @@ struct header {
 	/* All that is fed comes out here, in order. */
 	void (*emit)(void *arg, const char *p, size_t n);
 	/*
-	 * The header ends here: called once, before its blank line, or (blank is 0) before the first line
-	 * that is no field, or at the end of the text. What is emitted now is the last of the header.
+	 * The header ends here: called once, before its blank line, or (blank is 0) before the
+	 * first line that is no field, or at the end of the text. What is emitted now is the last
+	 * of the header.
 	 */
 	void (*end)(void *arg);
 	/* May be NULL: the value of a Delivered-To field, as header_hash() makes it. */

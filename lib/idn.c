@@ -1,8 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Punycode (RFC 3492), one way: a label's ASCII letters first, then, for each other character in the
- * order of their numbers, how far to go from the one before, as digits of a number with a base that
- * changes from digit to digit.
+ * Punycode (RFC 3492), one way: a label's ASCII letters first, then, for each other character in
+ * the order of their numbers, how far to go from the one before, as digits of a number with a base
+ * that changes from digit to digit.
  */
 #include <stdint.h>
 #include <string.h>

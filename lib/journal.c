@@ -1,5 +1,6 @@
 /* See LICENSE file for copyright and licence details. */
-/* A journal: records appended to a file of fixed size, made durable together, forgotten together. */
+/* A journal: records appended to a file of fixed size, made durable together, forgotten
+ * together. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* A journal: records appended to a file of fixed size, made durable together, forgotten together. */
+/* A journal: records appended to a file of fixed size, made durable together, forgotten
+ * together. */
 #ifndef JOURNAL_H
 #define JOURNAL_H
 
@@ -36,9 +37,9 @@ struct record {
 };
 
 /*
- * Open or make the journal at path (in directory dir) with room for about `size` bytes. Finds the end of
- * what is in it; one that is smaller gets the room that is missing. 0; -1 with errno: EILSEQ, it is
- * not a journal; others as from open().
+ * Open or make the journal at path (in directory dir) with room for about `size` bytes. Finds the
+ * end of what is in it; one that is smaller gets the room that is missing. 0; -1 with errno:
+ * EILSEQ, it is not a journal; others as from open().
  */
 int journal_open(struct journal *j, const char *dir, const char *path, off_t size);
 
@@ -48,13 +49,14 @@ int journal_next(const struct journal *j, off_t *at, struct record *r);
 /* Is there room for a record with n bytes of payload? */
 int journal_fits(const struct journal *j, uint64_t n);
 
-/* Write a record: begin, add the payload in pieces, end: it then has r->at. Each 0 or -1 with errno;
- * after -1 the record is not there, else its payload is at j->last. */
+/* Write a record: begin, add the payload in pieces, end: it then has r->at. Each 0 or -1 with
+ * errno; after -1 the record is not there, else its payload is at j->last. */
 int journal_begin(struct journal *j, uint32_t type, const char *tag, uint64_t n);
 int journal_add(struct journal *j, const void *p, size_t n);
 int journal_end(struct journal *j);
 
-/* Make all records durable: 0 or -1. After -1 the journal is bad: what was not synced may be lost. */
+/* Make all records durable: 0 or -1. After -1 the journal is bad: what was not synced may be
+ * lost. */
 int journal_sync(struct journal *j);
 
 /* Void all records, durably, also those behind a torn one: 0 or -1 (then bad). Wanted after each

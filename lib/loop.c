@@ -1,8 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * The event loop. Each turn: poll, serve what has events (read one buffer, call the hooks, write),
- * one slice of long work, the program's commit, the replies that came of it, deadlines, and last the
- * freeing of what has ended. Nothing here knows a protocol.
+ * one slice of long work, the program's commit, the replies that came of it, deadlines, and last
+ * the freeing of what has ended. Nothing here knows a protocol.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -460,7 +460,8 @@ conn_connect(const struct ip *to, int port, const struct kind *k, int keep)
 		c->why = strerror(e);
 		return c;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));	/* only slower without */
+	/* only slower without */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (connect(fd, (struct sockaddr *)&sa, n) < 0 && errno != EINPROGRESS)
 		c->why = strerror(errno);
 	return c;

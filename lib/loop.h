@@ -33,10 +33,11 @@ struct kind {
 	/* Accepted or connected, and again after conn_upgrade() has brought TLS up. */
 	void (*start)(struct conn *c);
 	/*
-	 * There are buffered bytes (conn_in): eat what is complete with conn_eat() and leave the rest.
-	 * Called only while the output is at most half full, so a reply of BUFSZ / 2 always fits; stop
-	 * when conn_busy(c), you will be called again. Bytes left uneaten come back with more, and
-	 * when the buffer is full without progress `input` must have closed the connection.
+	 * There are buffered bytes (conn_in): eat what is complete with conn_eat() and leave the
+	 * rest. Called only while the output is at most half full, so a reply of BUFSZ / 2 always
+	 * fits; stop when conn_busy(c), you will be called again. Bytes left uneaten come back with
+	 * more, and when the buffer is full without progress `input` must have closed the
+	 * connection.
 	 */
 	void (*input)(struct conn *c);
 	/* The output is at most half full: produce more. Called every turn in which that is so. */
@@ -55,7 +56,8 @@ struct kind {
 struct transport {
 	ssize_t (*read)(struct conn *c, void *p, size_t n);
 	ssize_t (*write)(struct conn *c, const void *p, size_t n);
-	/* The poll mask that this transport needs to serve `want` (POLLIN, POLLOUT or both or 0). */
+	/* The poll mask that this transport needs to serve `want` (POLLIN, POLLOUT or both or
+	 * 0). */
 	int (*events)(struct conn *c, int want);
 	/*
 	 * 1: bytes can flow; 0: still shaking hands; -1: it failed (errno or why says how). Called
@@ -92,15 +94,18 @@ struct conn {
 	int listener;			/* the program's: the row of its table it came in by */
 	int polled;			/* its place in the turn's poll array, -1: none */
 	uint32_t born;			/* turn of its birth: not looked at in that turn */
-	unsigned char more;		/* set by `drain`: more output follows in the next turn for sure */
+	/* set by `drain`: more output follows in the next turn for sure */
+	unsigned char more;
 	unsigned char up;		/* the transport is up and start() has been called */
 	unsigned char held;		/* conn_hold() */
-	unsigned char eager;		/* set by its user: input is taken however much output waits */
+	/* set by its user: input is taken however much output waits */
+	unsigned char eager;
 	unsigned char working;		/* conn_work() */
 	unsigned char again;		/* look at it next turn without waiting for an event */
 	unsigned char blocked;		/* the last write did not take all */
 	unsigned char eof;		/* the peer has closed its side */
-	unsigned char closing;		/* 1: flush, then close; 2: waiting for the peer's last bytes */
+	/* 1: flush, then close; 2: waiting for the peer's last bytes */
+	unsigned char closing;
 	unsigned char expired;		/* the expire hook has been called */
 	unsigned char dead;		/* to be freed at the end of the turn */
 };
@@ -131,8 +136,8 @@ int64_t loop_ms(void);
  */
 void loop_turn(int max_ms, const sigset_t *sigs, int (*commit)(int quiet));
 
-/* A new connection on a non-blocking descriptor; NULL when the pool is full (fd stays the caller's).
- * `keep` slots must stay free for others. */
+/* A new connection on a non-blocking descriptor; NULL when the pool is full (fd stays the
+ * caller's). `keep` slots must stay free for others. */
 struct conn *conn_new(int fd, const struct kind *k, const struct transport *tp, int keep);
 
 /*
@@ -154,7 +159,8 @@ int conn_free(void);
 const char *conn_in(struct conn *c, size_t *n);
 void conn_eat(struct conn *c, size_t n);
 
-/* 1 when input must not be looked at now: closing, held, delayed, upgrading or output over half full. */
+/* 1 when input must not be looked at now: closing, held, delayed, upgrading or output over half
+ * full. */
 int conn_busy(const struct conn *c);
 
 /* The same, but for the output: what counts for an eager one. */

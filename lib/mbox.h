@@ -18,7 +18,8 @@ enum {
 struct mbox_msg {
 	uint64_t from;		/* offset of its From_ line */
 	uint64_t text;		/* offset of its first byte, behind the From_ line */
-	uint64_t end;		/* offset behind its last byte; the blank line that separates is not its */
+	/* offset behind its last byte; the blank line that separates is not its */
+	uint64_t end;
 	uint64_t octets;	/* RETR's octets */
 	unsigned char uid[24];	/* see mbox_uidl() */
 };

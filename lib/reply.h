@@ -15,7 +15,8 @@ enum reply_result { REPLY_MORE, REPLY_READY, REPLY_BAD };
 struct reply {
 	int code;			/* 200 to 599 */
 	char status[12];		/* its enhanced status code if it fits the code, or "" */
-	char words[REPLY_WORDS];	/* code and text, lines joined by spaces, others than 0x20-0x7e as "?" */
+	/* code and text, lines joined by spaces, others than 0x20-0x7e as "?" */
+	char words[REPLY_WORDS];
 	size_t nwords;
 	int lines;
 	/* Called for each line of the text (behind code and separator), may be NULL. */
@@ -27,9 +28,9 @@ struct reply {
 void reply_init(struct reply *r);
 
 /*
- * Take input: *n is how much there is, and then how much was taken. READY: one reply is complete, what
- * follows is left. MORE: all was taken or an incomplete line is left. BAD: not a reply (code, another
- * code in a later line, bare LF, NUL, too long).
+ * Take input: *n is how much there is, and then how much was taken. READY: one reply is complete,
+ * what follows is left. MORE: all was taken or an incomplete line is left. BAD: not a reply (code,
+ * another code in a later line, bare LF, NUL, too long).
  */
 enum reply_result reply_feed(struct reply *r, const char *p, size_t *n);
 

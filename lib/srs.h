@@ -15,9 +15,9 @@ struct srs {
 };
 
 /*
- * The sender that stands for `sender` (a Mailbox) when we forward: "SRS0=HHHH=TT=domain=local@ours",
- * for an SRS0 or SRS1 of others an SRS1 form. day: real time / 86400. 0; -1: it cannot be rewritten
- * (too long for RFC 5321, quoted): use the null sender.
+ * The sender that stands for `sender` (a Mailbox) when we forward:
+ * "SRS0=HHHH=TT=domain=local@ours", for an SRS0 or SRS1 of others an SRS1 form. day: real time /
+ * 86400. 0; -1: it cannot be rewritten (too long for RFC 5321, quoted): use the null sender.
  */
 int srs_forward(const struct srs *s, char dst[ADDR_TEXT + 1], const char *sender, int64_t day);
 
@@ -25,8 +25,8 @@ int srs_forward(const struct srs *s, char dst[ADDR_TEXT + 1], const char *sender
 int srs_is(const char *local, size_t n);
 
 /*
- * Back: the address a bounce to local part `local` goes to. 0; -1: not made by us, or older than 21 days.
- * The comparison takes the same time wherever the difference is.
+ * Back: the address a bounce to local part `local` goes to. 0; -1: not made by us, or older than 21
+ * days. The comparison takes the same time wherever the difference is.
  */
 int srs_reverse(const struct srs *s, char dst[ADDR_TEXT + 1], const char *local, size_t n, int64_t day);
 

@@ -45,8 +45,8 @@ vec_sum(const vec *v)
 }
 
 /*
- * Copy up to the first a or b, or all n bytes: how many these are. Up to n bytes of out are written;
- * it may lie at or before `in` in the same memory.
+ * Copy up to the first a or b, or all n bytes: how many these are. Up to n bytes of out are
+ * written; it may lie at or before `in` in the same memory.
  */
 VEC_INLINE size_t
 vec_copy(char *out, const char *in, size_t n, char a, char b)

@@ -230,8 +230,8 @@ encode(size_t at, const char *name, const unsigned char *p, size_t n, uint32_t s
 }
 
 /*
- * A chain and a key from the text of one file; slow: EC keys are compared too. Returns what is wrong
- * with the chain.
+ * A chain and a key from the text of one file; slow: EC keys are compared too. Returns what is
+ * wrong with the chain.
  */
 static const char *
 loaded(const char *p, size_t n, int slow)

@@ -229,7 +229,8 @@ tables(void)
 		check_path(i);
 		/* each beginning of it is refused, as if it were all */
 		for (n = 0; n < strlen(paths[i].in); n++) {
-			/* in memory of its own, so that the sanitizer sees what is read behind it */
+			/* in memory of its own, so that the sanitizer sees what is read behind
+			 * it */
 			exact = malloc(n ? n : 1);
 			if (!exact)
 				abort();
@@ -404,7 +405,8 @@ isemail(void)
 			break;
 		want = legal(p, n);
 		if (want < 0 || len == 2 || memchr(addr, '\r', len) || memchr(addr, '\n', len))
-			continue;	/* CR and LF cannot be in a command line; <> is the null sender */
+			/* CR and LF cannot be in a command line; <> is the null sender */
+			continue;
 		ok = addr_path(&a, addr, len, ADDR_NULL) == (long)len;
 		CHECK_MSG(ok == want, "%.*s: %s", (int)len, addr, ok ? "accepted" : "refused");
 		*(want ? &nlegal : &nillegal) += 1;

@@ -2,8 +2,8 @@
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*
- * BDAT, RFC 3030: chunks of any size, pipelined with what follows; lines as strict as in DATA; chunks
- * that are not wanted are swallowed, never taken for commands.
+ * BDAT, RFC 3030: chunks of any size, pipelined with what follows; lines as strict as in DATA;
+ * chunks that are not wanted are swallowed, never taken for commands.
  */
 #include "t_smtp.h"
 
@@ -104,8 +104,8 @@ test_scripts(void)
 }
 
 /*
- * All sequences of CR, LF, dot and NUL up to five bytes, behind "x" and before "y", in two chunks, cut
- * at each place. By the standard: no dot counts, and it is refused if there is a bare CR or LF.
+ * All sequences of CR, LF, dot and NUL up to five bytes, behind "x" and before "y", in two chunks,
+ * cut at each place. By the standard: no dot counts, and it is refused if there is a bare CR or LF.
  */
 static void
 smuggle(const char *seq, size_t n, size_t cut)

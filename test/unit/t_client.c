@@ -87,7 +87,8 @@ static const struct {
 	{ "W200|R2|W200|R5|W200|R0|W200|E|", "connect", "L4.4.2 ;lost", "L4.4.2 ;lost", 1 },
 };
 
-/* Up to a step all is well; with PIPELINING the commands come together. Then what is asked there. */
+/* Up to a step all is well; with PIPELINING the commands come together. Then what is asked
+ * there. */
 static size_t
 upto(char *dst, size_t size, int at, int pipelined)
 {

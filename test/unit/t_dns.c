@@ -52,7 +52,8 @@ clock_gettime(clockid_t which, struct timespec *t)
 
 struct server {
 	int udp, tcp, port;
-	const char *script;	/* what to do with the next questions; at its end: the last letter */
+	/* what to do with the next questions; at its end: the last letter */
+	const char *script;
 	int peer[PEERS];	/* by TCP */
 	unsigned char b[PEERS][2 + MAX];	/* what is still to be said to them */
 	size_t n[PEERS], at[PEERS], step[PEERS];

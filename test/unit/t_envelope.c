@@ -2,8 +2,8 @@
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*
- * Who may send as whom and to whom, and what of it stands in the queue: whole sessions over the real
- * store, each fed at once, cut at every byte, and in small pieces.
+ * Who may send as whom and to whom, and what of it stands in the queue: whole sessions over the
+ * real store, each fed at once, cut at every byte, and in small pieces.
  */
 #include "t_smtp.h"
 
@@ -34,7 +34,8 @@ static const struct script {
 	{ SUBMIT, "198.51.100.1", START "AUTH PLAIN AGFsaWNlAHdyb25n\r\nMAIL FROM:<alice@localhost>\r\n",
 	    HI FEATURES("", AUTH) "535 5.7.8 Wrong name or password\r\n"
 	    "530 5.7.0 Authentication required\r\n" },
-	/* a trusted host, without and with a sender of its own; one that is not trusted; a login there */
+	/* a trusted host, without and with a sender of its own; one that is not trusted; a login
+	 * there */
 	{ TRUST, "192.0.2.5", START "MAIL FROM:<any@where.example>\r\nRCPT TO:<x@far.example>\r\n"
 	    "DATA\r\nSubject: s\r\n.\r\n",
 	    HI FEATURES("", AUTH) FROM TO GO QUEUED(1) "[out]\nF<any@where.example> BY=[192.0.2.5]\n"
@@ -167,7 +168,8 @@ static const struct script {
 	    "RCPT TO:<alice@localhost> ORCPT=utf-8;" UTF "@x\r\nNOOP\r\n",
 	    STARTED FROM "501 5.5.4 Bad ORCPT\r\n501 5.5.4 Bad ORCPT\r\n"
 	    "501 5.5.4 Syntax error in parameter\r\n501 5.5.4 Bad ORCPT\r\n" OK },
-	/* a mailbox's line stays as it is; who wants to hear of the delivery is told by the relay */
+	/* a mailbox's line stays as it is; who wants to hear of the delivery is told by the
+	 * relay */
 	{ MX, "192.0.2.1", START "MAIL FROM:<s@far.example> RET=FULL ENVID=1\r\n"
 	    "RCPT TO:<alice@localhost> NOTIFY=SUCCESS ORCPT=rfc822;alice@localhost\r\nDATA\r\n.\r\n",
 	    STARTED FROM TO GO QUEUED(1) ALICE SMTP_A(1) "\n"
@@ -347,7 +349,8 @@ test_limit(void)
 	row = MX;
 }
 
-/* A forward alias is one recipient of MAIL, but lines add up: what does not fit is refused as a whole. */
+/* A forward alias is one recipient of MAIL, but lines add up: what does not fit is refused as a
+ * whole. */
 static void
 test_many(void)
 {

@@ -152,7 +152,8 @@ headers(void)
 	CHECK_STR(list("h"), "");
 }
 
-/* One that is smaller than it should be now, or whose end was lost, gets the room that is missing. */
+/* One that is smaller than it should be now, or whose end was lost, gets the room that is
+ * missing. */
 static void
 grows(void)
 {

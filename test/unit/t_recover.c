@@ -281,7 +281,8 @@ crash_cutting(void)
 		_exit(5);
 }
 
-/* POP3 was cutting off the last messages: a file system may show zeros there before the new size. */
+/* POP3 was cutting off the last messages: a file system may show zeros there before the new
+ * size. */
 static void
 half_cut(void)
 {

@@ -2,8 +2,9 @@
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*
- * The schedule of the relay, over the real store: when letters are due, which sessions are begun, what
- * becomes of each outcome. Name servers, sessions and reports are made up here; the clock is ours.
+ * The schedule of the relay, over the real store: when letters are due, which sessions are begun,
+ * what becomes of each outcome. Name servers, sessions and reports are made up here; the clock is
+ * ours.
  */
 #include "t_relay.h"
 
@@ -293,8 +294,8 @@ test_start(void)
 }
 
 /*
- * Its file could not be made: the journal keeps the letter, and it goes when the disk allows it, even if
- * nothing else comes meanwhile.
+ * Its file could not be made: the journal keeps the letter, and it goes when the disk allows it,
+ * even if nothing else comes meanwhile.
  */
 static void
 test_owed(void)
@@ -315,7 +316,8 @@ test_owed(void)
 	CHECK_STR(states(), "gone");
 }
 
-/* In a busy queue there is a walk every few seconds: what is late or from the future is found by them. */
+/* In a busy queue there is a walk every few seconds: what is late or from the future is found by
+ * them. */
 static void
 test_grid(void)
 {
@@ -345,7 +347,8 @@ test_grid(void)
 	CHECK_INT(n, (b - 4000) / 3600);
 }
 
-/* A session of before a rest ends while the name servers are asked anew: that question is under way still. */
+/* A session of before a rest ends while the name servers are asked anew: that question is under way
+ * still. */
 static void
 test_asking(void)
 {
@@ -483,7 +486,8 @@ test_healed(void)
 	CHECK_STR(states(), "gone");
 }
 
-/* A recipient is tried when the letter is due, also while another one is still with a slow server. */
+/* A recipient is tried when the letter is due, also while another one is still with a slow
+ * server. */
 static void
 test_slow(void)
 {
@@ -600,8 +604,8 @@ busy_seconds(int from, int to, const char *how)
 }
 
 /*
- * More destinations than are remembered: letters wait for room, which those that rest make, and others
- * are not tried before they are due.
+ * More destinations than are remembered: letters wait for room, which those that rest make, and
+ * others are not tried before they are due.
  */
 static void
 test_full(void)

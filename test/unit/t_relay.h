@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * What tests of the relay share: name servers, sessions with other servers and reports that are made
- * up, a clock of our own, and letters in spool/out of a real store (rooms.h).
+ * What tests of the relay share: name servers, sessions with other servers and reports that are
+ * made up, a clock of our own, and letters in spool/out of a real store (rooms.h).
  */
 #ifndef T_RELAY_H
 #define T_RELAY_H

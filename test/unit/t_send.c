@@ -351,7 +351,8 @@ early(const char *reply, const char *calls_want)
 	end_text(reply, calls_want);
 }
 
-/* The answer is heard although the server reads nothing more; also when it is gone a moment later. */
+/* The answer is heard although the server reads nothing more; also when it is gone a moment
+ * later. */
 static void
 early_deaf(const char *reply, const char *calls_want, int gone)
 {
