@@ -520,6 +520,8 @@ rest(struct dest *d, const char *status, const char *words)
 	if (d->way.state != WAY_ASKING)		/* a question under way stays where it is */
 		d->way.state = WAY_NONE;
 	(void)text_copy(d->status, sizeof(d->status), status, strlen(status));
+	if (d->status[0] == '5')
+		d->status[0] = '4';	/* of the host, not of the recipient */
 	if (d->status[0] != '4')
 		(void)text_copy(d->status, sizeof(d->status), "4.4.1", 5);
 	(void)text_copy(d->words, sizeof(d->words), words, strlen(words));

@@ -731,6 +731,22 @@ test_drop_local(void)
 	CHECK_INT(files_in("spool/queue") + files_in("spool/bad"), 0);
 }
 
+/* That a host refuses our password is no fault of the recipient. */
+static void
+test_login(void)
+{
+	static const char *const one[] = { "a@login.example" };
+
+	post_out(one, 1);
+	go();
+	ntalks = 0;
+	talks[0].u->over(talks[0].arg, OVER_LOGIN, "5.7.8", "535 5.7.8 no");
+	run();
+	CHECK(was_logged("deferred to=\"a@login.example\" host=- status=4.7.8"));
+	CHECK_STR(states(), "T");
+	CHECK_INT(relay_drop(id, 0), 0);
+}
+
 int
 main(void)
 {
@@ -758,5 +774,6 @@ main(void)
 	test_full();
 	test_losses();
 	test_drop_local();
+	test_login();
 	return test_end();
 }
