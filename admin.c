@@ -58,7 +58,8 @@ static int help(char **args, const char *dir);
 static const struct command commands[] = {
 	{ "passwd",  " NAME",        1, 1, passwd,     "make an account, or change its password" },
 	{ "users",   "",             0, 0, list_users, "accounts with their messages and bytes" },
-	{ "userdel", " NAME",        1, 1, userdel,    "end an account; its mailbox is moved aside" },
+	{ "userdel", " NAME",        1, 1, userdel,
+	    "end an account; its mailbox is moved aside" },
 	{ "queue",   "",             0, 0, look,       "letters that wait, and why" },
 	{ "show",    " ID",          1, 1, look,       "a letter of the queue" },
 	{ "flush",   " [ID|DOMAIN]", 0, 1, change,     "try to send now: all, one, a domain's" },
@@ -195,8 +196,8 @@ check_name(const char *name)
 {
 	if (user_valid(name, strlen(name)))
 		return 0;
-	return fail(EX_DATAERR, "bad name: 1 to %d of a-z, 0-9, '.', '_' and '-', the first one a letter "
-	    "or a digit", NAME_TEXT - 1);
+	return fail(EX_DATAERR, "bad name: 1 to %d of a-z, 0-9, '.', '_' and '-', the first one a "
+	    "letter or a digit", NAME_TEXT - 1);
 }
 
 /* ---- passwd ---- */
@@ -251,7 +252,8 @@ check_password(const struct secret *s)
 	size_t i;
 
 	if (s->n < password_min)
-		return fail(EX_DATAERR, "the password is too short: at least %zu octets", password_min);
+		return fail(EX_DATAERR, "the password is too short: at least %zu octets",
+		    password_min);
 	if (s->n >= sizeof(s->text))
 		return fail(EX_DATAERR, "the password is too long: at most %zu octets",
 		    sizeof(s->text) - 1);
@@ -391,7 +393,8 @@ passwd(char **args, const char *dir)
 	(void)printf(new ? "account %s made\n" : "password of %s changed\n", name);
 	(void)snprintf(path, sizeof(path), "mail/%s", name);
 	if (new && stat(path, &st) == 0 && st.st_size)
-		(void)printf("the mailbox %s/%s was there before and belongs to it now\n", dir, path);
+		(void)printf("the mailbox %s/%s was there before and belongs to it now\n",
+		    dir, path);
 	return 0;
 }
 
@@ -505,7 +508,8 @@ end_mailbox(const char *name, const char *path, const char *dir)
 	char aside[BOX_TEXT], index[BOX_TEXT];
 
 	if (move_aside(name, path, aside) < 0)
-		return fail(code_of(errno), "%s/%s cannot be moved aside; try userdel again:", dir, path);
+		return fail(code_of(errno), "%s/%s cannot be moved aside; try userdel again:",
+		    dir, path);
 	(void)snprintf(index, sizeof(index), "spool/index/%s", name);
 	if (unlink(index) < 0 && errno != ENOENT)
 		return fail(code_of(errno), "%s/%s:", dir, index);
@@ -692,7 +696,8 @@ usage(FILE *f)
 	for (i = 0; i < NCOMMANDS; i++)
 		(void)fprintf(f, "       maild [-d DIR] %s%-*s %s\n", commands[i].name,
 		    21 - (int)strlen(commands[i].name), commands[i].args, commands[i].help);
-	(void)fprintf(f, "       maild [-d DIR] sendmail [...]        takes a message, see sendmail(8)\n");
+	(void)fprintf(f,
+	    "       maild [-d DIR] sendmail [...]        takes a message, see sendmail(8)\n");
 }
 
 static int
@@ -745,7 +750,8 @@ admin_run(int argc, char **argv, const char *dir)
 	c = argc ? find_command(argv[0]) : NULL;
 	if (!c) {
 		(void)fail(EX_USAGE, "unknown command%s%s", argc ? ": " : "",
-		    text_escape(shown, sizeof(shown), argc ? argv[0] : "", argc ? strlen(argv[0]) : 0));
+		    text_escape(shown, sizeof(shown), argc ? argv[0] : "",
+		    argc ? strlen(argv[0]) : 0));
 		usage(stderr);
 		return EX_USAGE;
 	}

@@ -328,8 +328,8 @@ head(const struct emit *e)
 		return -1;
 	from_sender(from, sender);
 	original(to, end + 1, user_at(e->user)->name);
-	n = snprintf(quoted, sizeof(quoted), "From %s %s\nReturn-Path: <%s>\nDelivered-To: %s\n", from,
-	    text_fromdate(date, mail_birth(e->m->id)), sender, to);
+	n = snprintf(quoted, sizeof(quoted), "From %s %s\nReturn-Path: <%s>\nDelivered-To: %s\n",
+	    from, text_fromdate(date, mail_birth(e->m->id)), sender, to);
 	return n;
 }
 
@@ -632,7 +632,8 @@ carry(int user, struct box *b, off_t size)
 	to = st.st_size + n;
 	for (at = b->old_size; at < size; at += n, to += n) {
 		n = size - at < PIECE ? (ssize_t)(size - at) : PIECE;
-		if (fs_read(b->old - 1, raw, (size_t)n, at) < 0 || fs_write(fd, raw, (size_t)n, to) < 0)
+		if (fs_read(b->old - 1, raw, (size_t)n, at) < 0 ||
+		    fs_write(fd, raw, (size_t)n, to) < 0)
 			break;
 	}
 	n = at < size || fs_sync(fd) < 0 ? -1 : 0;

@@ -291,7 +291,8 @@ login(struct session *s)
 	else if (s->can & CAN_LOGIN)
 		say(s, C_LOGIN, "AUTH LOGIN", "");
 	else
-		leave(s, OVER_LOGIN, "4.7.4", "the server offers neither AUTH PLAIN nor AUTH LOGIN");
+		leave(s, OVER_LOGIN, "4.7.4",
+		    "the server offers neither AUTH PLAIN nor AUTH LOGIN");
 }
 
 /* Who we are is said: now STARTTLS if it is wanted, or the login. */
@@ -315,7 +316,8 @@ secure(struct conn *c)
 	struct session *s = c->session;
 	struct tls_trust trust;
 
-	if (tls_trust(&trust, s->hop.route->verify) == 0 && tls_connect(c, s->hop.host, &trust) == 0)
+	if (tls_trust(&trust, s->hop.route->verify) == 0 &&
+	    tls_connect(c, s->hop.host, &trust) == 0)
 		return 0;
 	client_because(s, OVER_LOGIN, "4.7.5", c->why ? c->why : "no TLS to be had on our side");
 	return -1;
@@ -404,7 +406,8 @@ hello_reply(struct session *s)
 	if (s->state == C_HELO || client_class(s) != O_SENT)
 		s->can = 0;
 	if (client_class(s) == O_SENT && s->self && !s->hop.route->host[0])
-		leave(s, OVER_CONNECT, "4.4.6", "the server is this host: mail would go in a circle");
+		leave(s, OVER_CONNECT, "4.4.6",
+		    "the server is this host: mail would go in a circle");
 	else if (client_class(s) == O_SENT)
 		greeted(s);
 	else if (client_class(s) == O_FAILED && s->state == C_EHLO &&

@@ -112,7 +112,8 @@ static const struct route routes[] = {
 	{ "*", "*", "smtp.fastmail.com",    465, ROUTE_WRAP, "ca", "fastmail", ROUTE_SMTP },
 	{ "*", "*", "mail.gmx.net",         587, ROUTE_MUST, "ca", "gmx",     ROUTE_SMTP },
 	{ "*", "*", "smtp.mail.yahoo.com",  465, ROUTE_WRAP, "ca", "yahoo",   ROUTE_SMTP },
-	{ "*", "*", "email-smtp.eu-west-1.amazonaws.com", 587, ROUTE_MUST, "ca", "ses", ROUTE_SMTP }, */
+	{ "*", "*", "email-smtp.eu-west-1.amazonaws.com",
+	    587, ROUTE_MUST, "ca", "ses", ROUTE_SMTP }, */
 	{ "*", "*", "", 25, ROUTE_MAY, "", "", ROUTE_SMTP },
 };
 

@@ -144,7 +144,8 @@ control_change(char **words, int n, char answer[CONTROL_LINE])
 			continue;
 		if (n < c->min || n > c->max)
 			break;
-		if (c->id ? !id_valid(words[1]) : n == 2 && !id_valid(words[1]) && !is_domain(words[1]))
+		if (c->id ? !id_valid(words[1]) :
+		    n == 2 && !id_valid(words[1]) && !is_domain(words[1]))
 			return say(answer, EX_DATAERR, c->id ? "not the id of a letter" :
 			    "neither the id of a letter nor a domain");
 		return c->run(words, n, answer);

@@ -219,8 +219,8 @@ drop_close(struct drop *d)
 static void
 trouble(const struct drop *d, const char *what)
 {
-	log_event("-", "maildrop-trouble user=%s at=\"%s\" error=\"%s\"", user_at(d->user)->name, what,
-	    strerror(errno));
+	log_event("-", "maildrop-trouble user=%s at=\"%s\" error=\"%s\"", user_at(d->user)->name,
+	    what, strerror(errno));
 }
 
 /* The mailbox was claimed by d. */
@@ -280,7 +280,8 @@ scan(struct drop *d)
 			if (flush_records(j) < 0 || j->bad)
 				return fail(d, "index");
 			if (j->strange || (!d->n && d->covered))
-				log_event("-", "mailbox-odd user=%s note=\"it does not begin with a From_ line\"",
+				log_event("-", "mailbox-odd user=%s "
+				    "note=\"it does not begin with a From_ line\"",
 				    user_at(d->user)->name);
 			box_indexed(d->user, &d->stamp);
 			job_put(d);
@@ -441,7 +442,8 @@ bounded(const struct drop *d, const struct mbox_msg *m)
 	char t[8];
 	ssize_t n;
 
-	if (m->text - m->from < 6 || fs_read(d->fd, t, 5, (off_t)m->from) < 0 || memcmp(t, "From ", 5))
+	if (m->text - m->from < 6 ||
+	    fs_read(d->fd, t, 5, (off_t)m->from) < 0 || memcmp(t, "From ", 5))
 		return 0;
 	n = pread(d->fd, t, 6, (off_t)m->end);
 	if (n <= 0)
@@ -715,7 +717,8 @@ delete(struct drop *d)
 		return fail(d, "checkpoint");
 	if (fstat(d->fd, &st) < 0 || record(d, 0, &first) < 0)
 		return fail(d, "stat");
-	if (d->first + d->nmarked == d->n && (uint64_t)st.st_size == d->covered && !box_busy(d->user))
+	if (d->first + d->nmarked == d->n && (uint64_t)st.st_size == d->covered &&
+	    !box_busy(d->user))
 		return cut(d, d->first);
 	d->state = D_COPY;
 	(void)snprintf(tmp, sizeof(tmp), "mail/.%s.new", user_at(d->user)->name);

@@ -294,8 +294,8 @@ static void
 put_rcpt(struct line *l, const struct params *m)
 {
 	static const char *const lists[] = {
-		"", "SUCCESS", "FAILURE", "SUCCESS,FAILURE", "DELAY", "SUCCESS,DELAY", "FAILURE,DELAY",
-		"SUCCESS,FAILURE,DELAY"
+		"", "SUCCESS", "FAILURE", "SUCCESS,FAILURE", "DELAY", "SUCCESS,DELAY",
+		"FAILURE,DELAY", "SUCCESS,FAILURE,DELAY"
 	};
 
 	start(l);
@@ -450,8 +450,8 @@ new_only(const struct smtp *s, struct forwards *f)
 static size_t
 alias_text(char dst[ADDR_TEXT + HOST_TEXT], const struct addr *a)
 {
-	return (size_t)snprintf(dst, ADDR_TEXT + HOST_TEXT, "%.*s%s%s", (int)a->nmailbox, a->mailbox,
-	    a->ndomain ? "" : "@", a->ndomain ? "" : host);
+	return (size_t)snprintf(dst, ADDR_TEXT + HOST_TEXT, "%.*s%s%s", (int)a->nmailbox,
+	    a->mailbox, a->ndomain ? "" : "@", a->ndomain ? "" : host);
 }
 
 /*
@@ -477,8 +477,8 @@ send_on(struct smtp *s, const struct forwards *f, const char *alias, size_t n, c
 /* Will all their lines fit into the envelope? If not, none is written, and the client comes
  * again. */
 static int
-fits(const struct smtp *s, const struct addr *a, const struct user_set *to, const struct forwards *f,
-    size_t nline)
+fits(const struct smtp *s, const struct addr *a, const struct user_set *to,
+    const struct forwards *f, size_t nline)
 {
 	size_t n = 0;
 	int i;

@@ -131,7 +131,8 @@ guard_trusted(const struct ip *peer)
 	int bits, i;
 
 	for (i = 0; i < NTRUSTED; i++) {
-		if (parse_network(&net, &bits, trusted[i].network) < 0 || ip_is4(&net) != ip_is4(peer))
+		if (parse_network(&net, &bits, trusted[i].network) < 0 ||
+		    ip_is4(&net) != ip_is4(peer))
 			continue;
 		if (ip_within(peer, &net, bits))
 			return i;
@@ -148,12 +149,12 @@ guard_check(void)
 
 	for (i = 0; i < NTRUSTED; i++) {
 		if (parse_network(&net, &bits, trusted[i].network) < 0)
-			die(EX_CONFIG, "config.h: trusted[] row %d \"%s\": not an address or network",
-			    i + 1, trusted[i].network);
+			die(EX_CONFIG, "config.h: trusted[] row %d \"%s\": not an address or "
+			    "network", i + 1, trusted[i].network);
 		if (trusted[i].sender[0] &&
 		    addr_mailbox(&a, trusted[i].sender, strlen(trusted[i].sender)) < 0)
-			die(EX_CONFIG, "config.h: trusted[] row %d \"%s\": its sender is not an address",
-			    i + 1, trusted[i].network);
+			die(EX_CONFIG, "config.h: trusted[] row %d \"%s\": its sender is not an "
+			    "address", i + 1, trusted[i].network);
 		if (trusted[i].hourly < 0)
 			die(EX_CONFIG, "config.h: trusted[] row %d: hourly is negative", i + 1);
 	}
@@ -222,7 +223,8 @@ guard_spend(int user, const struct ip *peer)
 	if (spend(a, most) == 0)
 		return 0;
 	if (!a->told)
-		log_event("-", "limit from=%s user=%s recipients=%d note=\"no more this hour\"", ip_text(ip, peer), user >= 0 ? user_at(user)->name : "-", most);
+		log_event("-", "limit from=%s user=%s recipients=%d note=\"no more this hour\"",
+		    ip_text(ip, peer), user >= 0 ? user_at(user)->name : "-", most);
 	a->told = 1;
 	return -1;
 }

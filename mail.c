@@ -153,7 +153,8 @@ accept_ready(struct conn *c, int revents)
 		n = sizeof(sa);
 		fd = accept4(c->fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			if (errno == EMFILE || errno == ENFILE ||
+			    errno == ENOBUFS || errno == ENOMEM)
 				pause_listener(c, strerror(errno));
 			return;
 		}
@@ -242,8 +243,8 @@ static void
 check_store(const char *dir)
 {
 	static const char *const ours[] = {
-		"mail", "spool", "tls", "dkim", "users", "users.lock", "users.tmp", "lock", "lost+found",
-		"control", "submit", "secrets", "srs.secret", "srs.secret.tmp"
+		"mail", "spool", "tls", "dkim", "users", "users.lock", "users.tmp", "lock",
+		"lost+found", "control", "submit", "secrets", "srs.secret", "srs.secret.tmp"
 	};
 	struct fs_dir d;
 	const char *name;
@@ -504,7 +505,8 @@ main(int argc, char *argv[])
 	while ((opt = getopt(argc, argv, "+d:p:")) != -1) {
 		if (opt == 'd')
 			dir = optarg;
-		else if (opt != 'p' || text_u64(optarg, strlen(optarg), &offset) < 0 || offset > 65535)
+		else if (opt != 'p' || text_u64(optarg, strlen(optarg), &offset) < 0 ||
+		    offset > 65535)
 			usage();
 	}
 	if (optind < argc && is_sendmail(argv[optind]))

@@ -5,7 +5,8 @@
  *
  *	recipient sent				D
  *	refused for good			a report is queued, then D
- *	refused for now, no connection ...	T; after delay_warning a report (W), after lifetime as refused
+ *	refused for now, no connection ...	T; after delay_warning a report (W),
+ *						after lifetime as refused
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -131,7 +132,8 @@ delay_marked(struct sending *s, const unsigned char *which, int64_t age)
 int
 outcome_conclude(struct sending *s, const char *where)
 {
-	unsigned char failed[RECIPIENTS] = { 0 }, later[RECIPIENTS] = { 0 }, sent[RECIPIENTS] = { 0 };
+	unsigned char failed[RECIPIENTS] = { 0 }, later[RECIPIENTS] = { 0 },
+	    sent[RECIPIENTS] = { 0 };
 	int64_t age = (loop_wall - mail_birth(s->id)) * 1000;
 	struct target *t;
 	int i;

@@ -345,7 +345,8 @@ mark(const struct mail *m)
 	if (!env || fsync(box.fd) < 0)
 		return -1;
 	while (mail_rcpt(env, &line, &r))
-		if (r.user == box.user && r.state == 'T' && fs_write(m->fd, "D", 1, m->at + r.at) < 0)
+		if (r.user == box.user && r.state == 'T' &&
+		    fs_write(m->fd, "D", 1, m->at + r.at) < 0)
 			return -1;
 	return fs_sync(m->fd);
 }
@@ -458,7 +459,8 @@ recover_box(int user, const struct noted *n)
 	memset(&st, 0, sizeof(st));
 	if (box.fd >= 0 && fstat(box.fd, &st) == 0)
 		box.size = st.st_size;
-	if (n->note.was && n->note.ino == (uint64_t)st.st_ino && n->note.was == (uint64_t)box.size) {
+	if (n->note.was && n->note.ino == (uint64_t)st.st_ino &&
+	    n->note.was == (uint64_t)box.size) {
 		box.size = (off_t)n->note.size;
 		box.sick |= box_cut(user, box.size) < 0;
 	}

@@ -322,7 +322,8 @@ take_up(const char *id, const char *only)
 	fd = out_open(id, 0, &text, &end);
 	if (fd < 0) {
 		if (errno != ENOENT)
-			log_event(id, "unreadable file=spool/out/%s error=\"%s\"", id, strerror(errno));
+			log_event(id, "unreadable file=spool/out/%s error=\"%s\"",
+			    id, strerror(errno));
 		return 0;
 	}
 	while ((n = out_line(fd, at, &l)) > 0) {

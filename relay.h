@@ -16,10 +16,10 @@ enum {
 /*
  * Files in queue format (store.c). The lines of out.c are the recipients without an account:
  *
- *	F<sender> PARAMS	as written at MAIL: BODY=8BITMIME SMTPUTF8 RET= ENVID= (RFC 3461), and
- *				BY=login, BY=[address] of a trusted network, or BY=local: who handed it
- *				in; without it, it came from outside
- *	T<recipient> PARAMS	NOTIFY= ORCPT= (RFC 3461), FORWARD=alias@domain (xtext): that led there,
+ *	F<sender> PARAMS	as written at MAIL: BODY=8BITMIME SMTPUTF8 RET= ENVID= (RFC 3461),
+ *				and BY=login, BY=[address] of a trusted network, or BY=local: who
+ *				handed it in; without it, it came from outside
+ *	T<recipient> PARAMS	NOTIFY= ORCPT= (RFC 3461), FORWARD=alias@domain (xtext): led there,
  *				HERE: it is in a mailbox already, but its sender wants to know
  *
  * Overwritten in place: T becomes D when the recipient is done with (sent, or a report is queued);
@@ -112,7 +112,7 @@ enum over {
 	OVER_CONNECT,
 	OVER_TLS,		/* the handshake failed: TLS_MAY may try in clear text */
 	OVER_LOGIN,		/* AUTH was refused, or the promised TLS is missing: all wait */
-	OVER_LOST		/* it broke off within a letter, whose recipients have their outcome */
+	OVER_LOST		/* it broke off in a letter, whose recipients have their outcome */
 };
 
 /* What a session asks of its user (relay.c), with `arg` of client_start(). */

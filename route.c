@@ -79,7 +79,8 @@ add_address(struct way *w, const struct ip *ip)
 	if (w->n == ADDRESSES || !memcmp(ip, &none, sizeof(none)))
 		return;
 	/* nobody's MX is our own loopback */
-	if (by_mx && (ip_is4(ip) ? ip->a[12] == 127 || ip->a[12] == 0 : ip_within(ip, &loopback6, 128)))
+	if (by_mx && (ip_is4(ip) ? ip->a[12] == 127 || ip->a[12] == 0 :
+	    ip_within(ip, &loopback6, 128)))
 		return;
 	w->address[w->n].ip = *ip;
 	w->address[w->n++].host = w->host;
@@ -133,7 +134,8 @@ next_question(struct way *w)
 		return;
 	}
 	w->q.done = addresses;
-	while (w->host < w->nhosts && dns_ask(&w->q, w->hosts[w->host], w->six ? DNS_AAAA : DNS_A) < 0) {
+	while (w->host < w->nhosts &&
+	    dns_ask(&w->q, w->hosts[w->host], w->six ? DNS_AAAA : DNS_A) < 0) {
 		/* else it is no name: no host of that name is there */
 		w->soft |= errno != EINVAL;
 		w->host++;
@@ -334,8 +336,8 @@ server(struct dns_server *s, const char *text)
 	if (hash && (text_u64(hash + 1, strlen(hash + 1), &port) < 0 || port < 1 || port > 65535))
 		return -1;
 	s->port = (int)port;
-	return text_copy(ip, sizeof(ip), text, hash ? (size_t)(hash - text) : strlen(text)) < 0 ? -1 :
-	    ip_parse(&s->ip, ip);
+	return text_copy(ip, sizeof(ip), text, hash ? (size_t)(hash - text) : strlen(text)) < 0 ?
+	    -1 : ip_parse(&s->ip, ip);
 }
 
 static void
@@ -350,8 +352,8 @@ init_servers(void)
 		if (!name_servers[i][0])
 			continue;
 		if (n == DNS_SERVERS || server(&servers[n++], name_servers[i]) < 0)
-			die(EX_CONFIG, "config.h: name_servers[] row %d \"%s\": not an address, or too many",
-			    (int)i + 1, name_servers[i]);
+			die(EX_CONFIG, "config.h: name_servers[] row %d \"%s\": not an address, "
+			    "or too many", (int)i + 1, name_servers[i]);
 	}
 	if (!n && fs_slurp("/etc/resolv.conf", conf, sizeof(conf)) > 0)
 		n = dns_resolv_conf(servers, DNS_SERVERS, conf);

@@ -162,7 +162,8 @@ delivered_to(char to[ADDR_TEXT + 16], const char *p, size_t n)
 
 	for (i = 0; i < n && k < ADDR_TEXT + 14; i++) {
 		to[k] = p[i];
-		if (p[i] == '+' && n - i > 2 && (h = strchr(hex, p[i + 1])) && (l = strchr(hex, p[i + 2]))) {
+		if (p[i] == '+' && n - i > 2 &&
+		    (h = strchr(hex, p[i + 1])) && (l = strchr(hex, p[i + 2]))) {
 			to[k] = (char)((h - hex) << 4 | (l - hex));
 			i += 2;
 		}
@@ -321,7 +322,8 @@ send_take(struct session *s)
 	s->sign = out_param(&line, "BY", &n) != NULL;
 	s->scan = !(s->can & CAN_8BIT) || (s->utf8 && !(s->can & CAN_UTF8));
 	if (high(line.mailbox) && !(s->can & CAN_UTF8))
-		refuse(s, O_FAILED, "5.6.7", "the sender needs SMTPUTF8, not offered by the server");
+		refuse(s, O_FAILED, "5.6.7",
+		    "the sender needs SMTPUTF8, not offered by the server");
 	else if (s->scan || s->sign)
 		conn_work(s->c);
 	else

@@ -226,7 +226,8 @@ sign_command(const char *name, const char *dir)
 	const char *why;
 
 	if (idn_ascii(domain, sizeof(domain), name, strlen(name)) < 0 || key_path(path, domain) < 0)
-		die(EX_DATAERR, "this is not the name of a domain, or longer than %d octets", DOMAIN);
+		die(EX_DATAERR, "this is not the name of a domain, or longer than %d octets",
+		    DOMAIN);
 	lock(dir);
 	if (stat(path, &st) < 0) {
 		if (errno != ENOENT)

@@ -169,13 +169,15 @@ trace(struct smtp *s)
 	char date[DATE_TEXT], ip[IP_TEXT], field[HOST_TEXT + 2 * ADDR_TEXT + 512];
 	int n;
 
-	n = snprintf(field, sizeof(field), "Received: from %s ([%s%s])\n\tby %s with %s%s%s id %s\n",
+	n = snprintf(field, sizeof(field), "Received: from %s ([%s%s])\n"
+	    "\tby %s with %s%s%s id %s\n",
 	    s->helo, ip_is4(&s->c->peer) ? "" : "IPv6:", ip_text(ip, &s->c->peer), host,
 	    s->utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP", s->esmtp && s->tls ? "S" : "",
 	    s->esmtp && s->user >= 0 ? "A" : "", s->letter.id);
 	letter_text(&s->letter, field, (size_t)n);
 	if (s->tls) {
-		n = snprintf(field, sizeof(field), "\t(%s %s)\n", tls_version(s->c), tls_cipher(s->c));
+		n = snprintf(field, sizeof(field), "\t(%s %s)\n",
+		    tls_version(s->c), tls_cipher(s->c));
 		letter_text(&s->letter, field, (size_t)n);
 	}
 	text_date(date, loop_wall);
@@ -274,8 +276,8 @@ accepted(struct letter *l, enum res r)
 	char ip[IP_TEXT], from[ADDR_TEXT + 32];
 
 	if (r == R_OK) {
-		log_event(s->sid, "smtp from=%s helo=%s via=%s tls=%s user=%s sender=\"%s\" rcpt=%d "
-		    "size=%llu -> queued %s", ip_text(ip, &s->c->peer), s->helo,
+		log_event(s->sid, "smtp from=%s helo=%s via=%s tls=%s user=%s sender=\"%s\" "
+		    "rcpt=%d size=%llu -> queued %s", ip_text(ip, &s->c->peer), s->helo,
 		    via[conn_listener(s->c)->protocol], s->tls ? tls_cipher(s->c) : "-",
 		    s->user >= 0 ? user_at(s->user)->name : "-",
 		    text_escape(from, sizeof(from), s->sender, strlen(s->sender)), s->nrcpt,
@@ -740,7 +742,8 @@ smtp_end(struct conn *c)
 	char ip[IP_TEXT];
 
 	if (!s) {
-		log_event("-", "smtp from=%s ended=\"%s\"", ip_text(ip, &c->peer), c->why ? c->why : "-");
+		log_event("-", "smtp from=%s ended=\"%s\"", ip_text(ip, &c->peer),
+		    c->why ? c->why : "-");
 		return;
 	}
 	if (c->why && strcmp(c->why, "closed by peer") != 0)

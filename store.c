@@ -3,7 +3,7 @@
  * Accepted letters: from the session's scratch file through the journal into mailboxes.
  *
  *	spool/tmp/SLOT		a letter that is being received, in queue format
- *	spool/journal		letters that were acknowledged since the last checkpoint (lib/journal.h)
+ *	spool/journal		letters acknowledged since the last checkpoint (lib/journal.h)
  *	spool/queue/ID		letters that wait: large ones, and those whose mailbox was locked
  *	spool/out/ID		letters for other servers (out.c); large ones have both names
  *	spool/bad/		what could not be understood; never deleted

@@ -140,9 +140,11 @@ take_line(const struct part *line, int number, struct user_set *seen)
 	}
 	i = slot_for(&e.name);
 	if (i < 0) {
-		log_event("-", "users line=%d: no room, ACCOUNTS in config.h is %d", number, ACCOUNTS);
+		log_event("-", "users line=%d: no room, ACCOUNTS in config.h is %d",
+		    number, ACCOUNTS);
 	} else if (user_in(seen, i)) {
-		log_event("-", "users line=%d: %s is there twice, the first counts", number, users[i].name);
+		log_event("-", "users line=%d: %s is there twice, the first counts",
+		    number, users[i].name);
 	} else {
 		seen->bit[i / 8] |= (unsigned char)(1 << i % 8);
 		users[i].gone = 0;
@@ -186,7 +188,8 @@ failed(void)
 	int e = errno;
 
 	if (e != trouble)
-		log_event("-", "users: cannot be read: %s; the accounts known so far stay", strerror(e));
+		log_event("-", "users: cannot be read: %s; the accounts known so far stay",
+		    strerror(e));
 	trouble = e;
 	errno = e;
 	return -1;
@@ -400,7 +403,8 @@ row_exact(const struct part *local, const struct part *domain)
 
 	for (i = 0; i < NALIASES; i++) {
 		(void)split(aliases[i].from, strlen(aliases[i].from), &l, &d);
-		if (text_ieq(l.p, l.n, local->p, local->n) && idn_same(d.p, d.n, domain->p, domain->n))
+		if (text_ieq(l.p, l.n, local->p, local->n) &&
+		    idn_same(d.p, d.n, domain->p, domain->n))
 			return i;
 	}
 	return -1;
@@ -616,7 +620,8 @@ user_may_send(int slot, const struct addr *a)
 
 	if (send_as_anyone || !a->nmailbox)
 		return 1;
-	return slot >= 0 && slot < ACCOUNTS && user_resolve(&s, NULL, a) == W_LOCAL && user_in(&s, slot);
+	return slot >= 0 && slot < ACCOUNTS && user_resolve(&s, NULL, a) == W_LOCAL &&
+	    user_in(&s, slot);
 }
 
 /* ---- the checks at start ---- */
@@ -624,8 +629,8 @@ user_may_send(int slot, const struct addr *a)
 static void
 bad_row(int row, const char *what)
 {
-	die(EX_CONFIG, "config.h: aliases[] row %d { \"%s\", \"%s\" }: %s", row + 1, aliases[row].from,
-	    aliases[row].to, what);
+	die(EX_CONFIG, "config.h: aliases[] row %d { \"%s\", \"%s\" }: %s", row + 1,
+	    aliases[row].from, aliases[row].to, what);
 }
 
 static void
@@ -654,8 +659,8 @@ check_domains(void)
 			continue;
 		check_domain("relay_domains", i, relay_domains[i]);
 		if (user_owns(relay_domains[i], strlen(relay_domains[i])))
-			die(EX_CONFIG, "config.h: relay_domains[] row %d \"%s\": it is in domains[] too",
-			    (int)i + 1, relay_domains[i]);
+			die(EX_CONFIG, "config.h: relay_domains[] row %d \"%s\": it is in "
+			    "domains[] too", (int)i + 1, relay_domains[i]);
 	}
 }
 
@@ -793,7 +798,8 @@ void
 user_check_passwords(void)
 {
 	if (password_rounds < SCRAM_MIN_ITER || password_rounds > SCRAM_MAX_ITER)
-		die(EX_CONFIG, "config.h: password_rounds is %d to %d", SCRAM_MIN_ITER, SCRAM_MAX_ITER);
+		die(EX_CONFIG, "config.h: password_rounds is %d to %d",
+		    SCRAM_MIN_ITER, SCRAM_MAX_ITER);
 	if (password_min < 1 || password_min >= SASL_PASSWORD)
 		die(EX_CONFIG, "config.h: password_min is 1 to %d", SASL_PASSWORD - 1);
 }

@@ -119,7 +119,8 @@ sub_domain(const char *p, size_t n, int allow)
 	size_t chars, i, len;
 
 	for (i = chars = 0; i < n; i += len, chars++) {
-		len = text_alnum((unsigned char)p[i]) || p[i] == '-' ? 1 : beyond(p + i, n - i, allow);
+		len = text_alnum((unsigned char)p[i]) || p[i] == '-' ? 1 :
+		    beyond(p + i, n - i, allow);
 		if (!len)
 			break;
 	}

@@ -632,7 +632,8 @@ dns_reverse(char dst[DNS_NAME], const struct ip *a)
 	int i;
 
 	if (ip_is4(a)) {
-		(void)snprintf(dst, DNS_NAME, "%d.%d.%d.%d.in-addr.arpa", p[15], p[14], p[13], p[12]);
+		(void)snprintf(dst, DNS_NAME, "%d.%d.%d.%d.in-addr.arpa",
+		    p[15], p[14], p[13], p[12]);
 		return dst;
 	}
 	for (i = 15; i >= 0; i--) {

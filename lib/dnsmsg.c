@@ -17,7 +17,7 @@ enum {
 	FORMERR = 1, NXDOMAIN = 3, NOTIMP = 4,
 	LABEL = 63,
 	JUMPS = 127,		/* pointers in a name: it has no more labels */
-	LOOKED_AT = 200		/* records of the answer: reading them is quick, whatever they are */
+	LOOKED_AT = 200		/* records of the answer: reading is quick, whatever they are */
 };
 
 /* What the octets of a name are like. */

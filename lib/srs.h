@@ -28,6 +28,7 @@ int srs_is(const char *local, size_t n);
  * Back: the address a bounce to local part `local` goes to. 0; -1: not made by us, or older than 21
  * days. The comparison takes the same time wherever the difference is.
  */
-int srs_reverse(const struct srs *s, char dst[ADDR_TEXT + 1], const char *local, size_t n, int64_t day);
+int srs_reverse(const struct srs *s, char dst[ADDR_TEXT + 1], const char *local, size_t n,
+    int64_t day);
 
 #endif
