@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # See LICENSE file for copyright and licence details.
 """bench.py [--quick] [--rounds N] [PART...]: what maild does on this machine, beside what the
-machine can do. Parts: limits smtp writes idle pop3 sessions start (all of them if none is named). Needs
-python3, cc, smtp-source and smtp-sink (Debian: postfix), strace for "writes". Everything is on
-127.0.0.1 and in a directory under $TMPDIR (/var/tmp), which must be on the disk to be measured."""
+machine can do. Parts: limits smtp writes idle pop3 sessions start (all of them if none is named).
+Needs python3, cc, smtp-source and smtp-sink (Debian: postfix), strace for "writes". Everything is
+on 127.0.0.1 and in a directory under $TMPDIR (/var/tmp), which must be on the disk to be
+measured."""
 import argparse, os, resource, shutil, socket, ssl, statistics, subprocess, sys, time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # See LICENSE file for copyright and licence details.
-"""outgoing.py [--quick] [--letters N] [--rounds N] [--mix NAME...] [--way NAME...] [SERVER...]: mail
-on its way out, maild beside Postfix. A thousand domains, ten letters of 2 KiB for each, smtp-sink
-takes them. Mixes: live (all domains take mail), dead (of a hundred 8 refuse the connection and 2 drop
-it without a word). Ways: queue (the letters wait when the server starts), through (they are handed
-in over 20 sessions while others leave). Servers: maild, postfix, postfix-more (with more processes
-and sessions than its defaults allow).
+"""outgoing.py [--quick] [--letters N] [--rounds N] [--mix NAME...] [--way NAME...] [SERVER...]:
+mail on its way out, maild beside Postfix. A thousand domains, ten letters of 2 KiB for each,
+smtp-sink takes them. Mixes: live (all domains take mail), dead (of a hundred 8 refuse the
+connection and 2 drop it without a word). Ways: queue (the letters wait when the server starts),
+through (they are handed in over 20 sessions while others leave). Servers: maild, postfix,
+postfix-more (with more processes and sessions than its defaults allow).
 
 Needs root and test/need. Everything is in a network namespace that has nothing but loopback, with a
 name server of its own, and in a directory under $TMPDIR (/var/tmp), which must be on a disk. A
@@ -75,7 +75,8 @@ def letters(mix, n):
     return [(i, "user%d@%s" % (i, d[i % len(d)])) for i in range(n)]
 
 
-LINE = ("the of mail router and to in queue that is from message for it with as was on be " * 2)[:72]
+LINE = ("the of mail router and to in queue that is from message for it with as was on be "
+        * 2)[:72]
 
 
 def text(i, rcpt):
@@ -248,7 +249,7 @@ class Sink:
 
 
 class Group:
-    """CPU time of a server with all its processes: of a control group; without one as /proc tells"""
+    """CPU time of a server with all its processes: of a control group, else as /proc tells"""
     tops = ("/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 
     def __init__(self, name):
@@ -601,8 +602,8 @@ def report(o, got):
             rows = [[s] + [show([x[k] for x in got if (x["server"], x["mix"], x["way"]) ==
                                  (s, mix, way)], p) for _, k, p in COLUMNS] for s in o.server]
             table([""] + [c[0] for c in COLUMNS], rows)
-    print("  MiB: of maild the most that was ever resident, of Postfix what its processes have for\n"
-          "  themselves, looked at twice a second.\n")
+    print("  MiB: of maild the most that was ever resident, of Postfix what its processes have "
+          "for\n  themselves, looked at twice a second.\n")
     mid = lambda s, mix, way, k: statistics.median(
         x[k] for x in got if (x["server"], x["mix"], x["way"]) == (s, mix, way))
     for way in o.way:

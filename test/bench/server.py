@@ -33,7 +33,8 @@ class Bench:
         make = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"}
         given = ["%s=%s" % (k, os.environ[k]) for k in ("CC", "BEARSSL") if os.environ.get(k)]
         subprocess.run(["make", "-s", "-C", TREE, "OUT=" + self.dir + "/out",
-                        "CONFIG=" + self.dir + "/config.h", "BIN=" + self.maild, self.maild] + given,
+                        "CONFIG=" + self.dir + "/config.h", "BIN=" + self.maild,
+                        self.maild] + given,
                        env=make, stdout=subprocess.DEVNULL, check=True)
         for tool in ("disk", "pop3"):
             subprocess.run([os.environ.get("BENCH_CC", "cc"), "-O2", "-o", self.dir + "/" + tool,

@@ -12,8 +12,8 @@ n-th changing call and the loop-mounted file system shut down without writing an
 cut-nosync:ext4: the same with sync calls that do nothing (must find faults; -o: stop at the first);
 strace:CALL: killed by strace at its n-th such call, as a check of inject.c.
 Prefix passwd-, newuser- or userdel- to an action: the command, not the server, is hit; recover-:
-the start after a crash is hit; relay-: mail for another server. Needs root. The final line is `N passed, N failed`; a test is one
-ACTION at one n."""
+the start after a crash is hit; relay-: mail for another server. Needs root. The final
+line is `N passed, N failed`; a test is one ACTION at one n."""
 import argparse, ctypes, multiprocessing, os, random, re, shutil, subprocess, sys, time, traceback
 sys.dont_write_bytecode = True
 import rig
@@ -155,7 +155,8 @@ class Cut(Run):
 
 
 def serve_relay(world):
-    """Letters for another server, alone and beside local ones, small and large, some at a second try."""
+    """Letters for another server, alone and beside local ones, small and large, some at a second
+    try."""
     b = world.book
     far = ['%s@far.example' % x for x in ('one', 'two', 'later')]
     rig.deliver(world,
@@ -170,8 +171,8 @@ def serve_relay(world):
 
 
 class Relay(Run):
-    """Mail for another server, in a network of its own: nothing is lost, and nothing that was noted as
-    sent goes again. extra: letters that may go twice because of the blow."""
+    """Mail for another server, in a network of its own: nothing is lost, and nothing that was noted
+    as sent goes again. extra: letters that may go twice because of the blow."""
     extra = 4
 
     def go(self):

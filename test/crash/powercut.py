@@ -286,8 +286,8 @@ def main():
     for f in faults[:5]:
         print('BAD while it ran: ' + f)
     sent = [m for t, m in book.letters.items() if t not in old]
-    print('%s, seed %d: %d letters and %d deletions confirmed, %d sent on, %d writes and %d flushes, '
-          '%.0f s' % (
+    print('%s, seed %d: %d letters and %d deletions confirmed, %d sent on, %d writes and '
+          '%d flushes, %.0f s' % (
         o.fs, o.seed, sum(m.count()[0] for m in sent),
         sum(len(d.toks) for d in book.deletions if d.outcome == 'yes'), len(was),
         sum(1 for e in disk.entries if e[3]), sum(e[2] & FLUSH for e in disk.entries),
@@ -319,7 +319,8 @@ def far(book, was, sink, cut):
             before = [k for k in was.get((m.tok, r), ()) if k <= cut]
             now = sink.got.get((m.tok, r), ())
             if len(before) + len(now) < least or len(now) > 1:
-                yield '%s: %s went %d times before, %d times now' % (r, m.tok, len(before), len(now))
+                yield '%s: %s went %d times before, %d times now' % (
+                    r, m.tok, len(before), len(now))
             if now and not sink.text[m.tok].endswith(b'\r\n' + m.text):
                 yield '%s: %s is torn or changed' % (r, m.tok)
 

@@ -718,12 +718,14 @@ def crash_config(src, dst):
         s = f.read()
     s = re.sub(r'(\{ "[^"]*", *\d+, TLS_\w+, *\w+, *)0( \})', r'\g<1>1\2', s)
     s = s.replace('relay_domains[] = { "" }', 'relay_domains[] = { "far.example" }')
-    s = s.replace('static const struct route routes[] = {', '''static const struct route routes[] = {
+    s = s.replace('static const struct route routes[] = {',
+                  '''static const struct route routes[] = {
 \t{ "*", "far.example", "[%s]", %d, ROUTE_CLEAR, "", "", ROUTE_SMTP },''' % SINK)
     for name, value in (('password_rounds', '4096'), ('checkpoint_every', '60'),
                         ('disk_reserve', '0'), ('inode_reserve', '0'), ('retry_step', '1000'),
                         ('journal_size', '256 << 10'),
-                        ('letter_small', '64 << 10'), ('retry_locked', '60'), ('login_delay', '10')):
+                        ('letter_small', '64 << 10'), ('retry_locked', '60'),
+                        ('login_delay', '10')):
         s, k = re.subn(r'\b%s = [^,;]+' % name, '%s = %s' % (name, value), s)
         if not k:
             print('config.h has no %s any more' % name)

@@ -218,7 +218,8 @@ class Peer:
             self.letter.rcpts.append(m.group(1))
 
     def do_data(self, line):
-        good = b'354 go\r\n' if self.letter and self.letter.rcpts else b'554 5.5.1 no recipients\r\n'
+        good = (b'354 go\r\n' if self.letter and self.letter.rcpts else
+                b'554 5.5.1 no recipients\r\n')
         if self.step('data', good):
             self.text()
         # else the transaction stays, RFC 5321 4.1.1.4, until RSET

@@ -512,7 +512,7 @@ def login_cases():
 
 @test
 def logging_in_at_a_smarthost():
-    """Whatever goes wrong there, nothing comes back to the sender; nobody else sees the password."""
+    """Whatever goes wrong, nothing comes back to the sender; nobody else sees the password."""
     s = server()
     t = Trial(s, list(login_cases())).run()
     nobody = Case('no secret', world.host('nologin'), D)
@@ -581,9 +581,11 @@ def hosts_that_are_not_there():
              Case('at once: fin', world.host('clear', {'connect': fin}), D, maybe=False),
              Case('at once: rst', world.host('clear', {'connect': rst}), D, maybe=False),
              Case('at once: all replies', world.host('clear', {'connect': say(
-                 b'220 x\r\n250 x\r\n' + b'250 x\r\n' * 4 + b'354 x\r\n250 x\r\n')}), D, maybe=False)]
+                 b'220 x\r\n250 x\r\n' + b'250 x\r\n' * 4 + b'354 x\r\n250 x\r\n')}),
+                  D, maybe=False)]
     for name, script in (('refuses', None), ('554', {'greeting': CLASSES['5xx']}),
-                         ('421', {'greeting': goodbye}), ('garbage', {'greeting': CLASSES['garbage']}),
+                         ('421', {'greeting': goodbye}),
+                         ('garbage', {'greeting': CLASSES['garbage']}),
                          ('silence', {'greeting': silence}), ('rst', {'ehlo': rst}),
                          ('ehlo 4xx', {'ehlo': CLASSES['4xx']})):
         h = world.host('clear', count=3)
@@ -845,7 +847,8 @@ def by_chance():
     log = Log(s)
     steps = ('greeting', 'ehlo', 'helo', 'starttls', 'auth', 'mail', 'rcpt', 'data', 'dot', 'rset',
              'quit')
-    hosts = [world.host(kind, chaos(rnd, steps)) for kind in ('clear', 'lmtp', 'login', 'clear') * 4]
+    hosts = [world.host(kind, chaos(rnd, steps))
+             for kind in ('clear', 'lmtp', 'login', 'clear') * 4]
     ids = []
     with s.sender() as c:
         for _ in range(12):

@@ -110,7 +110,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_body(in + at, n - at);
 	}
 	at = all(&whole, a, ha);
-	HOLDS(all(&cut, b, hb) == at && (!at || (!memcmp(a, b, at) && !memcmp(ha, hb, sizeof(ha)))));
+	HOLDS(all(&cut, b, hb) == at &&
+	    (!at || (!memcmp(a, b, at) && !memcmp(ha, hb, sizeof(ha)))));
 	if (dkim_from(&whole, a, sizeof(a)) < 0) {
 		HOLDS(dkim_from(&cut, b, sizeof(b)) < 0);
 	} else {

@@ -46,7 +46,8 @@ is_line(const char *p, size_t n, int first)
 {
 	const char *close = n ? memrchr(p, '>', n) : NULL;
 
-	return n < OUT_LINE && n >= 3 && !memchr(p, '\0', n) && memchr(first ? "FW" : "TD", *p, 2) &&
+	return n < OUT_LINE && n >= 3 && !memchr(p, '\0', n) &&
+	    memchr(first ? "FW" : "TD", *p, 2) &&
 	    p[1] == '<' && close > p + 1 && (close == p + n - 1 || close[1] == ' ');
 }
 

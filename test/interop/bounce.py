@@ -1,8 +1,8 @@
 # See LICENSE file for copyright and licence details.
-"""Reports to senders as others read them: Python's email module (structure, every field of RFC 3464),
-and two programs that evaluate bounces, Mail::DeliveryStatus::BounceParser and Sisimai. The reports
-are those of test/unit/t_bounce.c: ordinary ones, and all that hostile servers can do to them.
-It needs no server: bounce.py runs alone too."""
+"""Reports to senders as others read them: Python's email module (structure, every field of RFC
+3464), and two programs that evaluate bounces, Mail::DeliveryStatus::BounceParser and Sisimai. The
+reports are those of test/unit/t_bounce.c: ordinary ones, and all that hostile servers can do to
+them. It needs no server: bounce.py runs alone too."""
 import email
 import email.utils
 import glob
@@ -56,7 +56,8 @@ use strict;
 use Sisimai;
 for my $f (@ARGV) {
     my $v = Sisimai->make($f, delivered => 1) || [];
-    print join(',', map { join ' ', $_->recipient->address, $_->action, $_->deliverystatus } @$v), "\n";
+    print join(',', map { join ' ', $_->recipient->address, $_->action,
+        $_->deliverystatus } @$v), "\n";
 }
 '''
 
@@ -149,7 +150,8 @@ def error_of(text):
     m = email.message_from_bytes(text)
     if m.defects or head_error(m):
         return '%s %s' % (m.defects, head_error(m))
-    if m.get_content_type() != 'multipart/report' or m.get_param('report-type') != 'delivery-status':
+    if (m.get_content_type() != 'multipart/report' or
+            m.get_param('report-type') != 'delivery-status'):
         return m['Content-Type']
     parts = m.get_payload()
     types = [p.get_content_type() for p in parts]

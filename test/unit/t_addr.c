@@ -92,7 +92,8 @@ static const struct {
 	{ "<a@\xc3\xa4>", 0, NULL, NULL, NULL, 0 },
 	/* UTF-8, where it is allowed */
 	{ "<a" U2 "@b>", ADDR_UTF8, "a" U2 "@b", "a" U2, "b", 0 },
-	{ "<" U3 "." U4 "@" U2 ".x" U3 ">", ADDR_UTF8, U3 "." U4 "@" U2 ".x" U3, U3 "." U4, U2 ".x" U3, 0 },
+	{ "<" U3 "." U4 "@" U2 ".x" U3 ">", ADDR_UTF8, U3 "." U4 "@" U2 ".x" U3,
+	    U3 "." U4, U2 ".x" U3, 0 },
 	{ "<\"a " U2 "\\\"\"@b>", ADDR_UTF8, "\"a " U2 "\\\"\"@b", "\"a " U2 "\\\"\"", "b", 0 },
 	{ "<@" U2 ":a@b>", ADDR_UTF8, "a@b", "a", "b", 0 },
 	{ "<" U2 ">", ADDR_UTF8 | ADDR_BARE, U2, U2, "", 0 },
@@ -242,7 +243,8 @@ tables(void)
 	}
 	for (i = 0; i < LEN(literals); i++) {
 		n = strlen(literals[i].in);
-		CHECK_MSG(addr_literal(literals[i].in, n) == literals[i].want, "%s", literals[i].in);
+		CHECK_MSG(addr_literal(literals[i].in, n) == literals[i].want,
+		    "%s", literals[i].in);
 	}
 	for (i = 0; i < LEN(locals); i++) {
 		CHECK(addr_path(&a, locals[i].in, strlen(locals[i].in),
@@ -287,7 +289,8 @@ characters(void)
 		s[2] = (unsigned char)i;
 		s[3] = 0x81;
 		want = 0;
-		if (s[0] >= 0xc2 && s[0] <= 0xdf && s[1] >= (s[0] == 0xc2 ? 0xa0 : 0x80) && s[1] <= 0xbf)
+		if (s[0] >= 0xc2 && s[0] <= 0xdf &&
+		    s[1] >= (s[0] == 0xc2 ? 0xa0 : 0x80) && s[1] <= 0xbf)
 			want = 2;
 		else if (s[0] >= 0xe0 && s[0] <= 0xef && s[1] >= (s[0] == 0xe0 ? 0xa0 : 0x80) &&
 		    s[1] <= (s[0] == 0xed ? 0x9f : 0xbf) && s[2] >= 0x80 && s[2] <= 0xbf)
@@ -353,7 +356,8 @@ undo(char *d, const char *p, size_t n)
 	o = 0;
 	for (i = 0; i < n; ) {
 		if (n - i > 3 && !strncmp(p + i, "&#", 2)) {
-			u = p[i + 2] == 'x' ? strtoul(p + i + 3, NULL, 16) : strtoul(p + i + 2, NULL, 10);
+			u = p[i + 2] == 'x' ? strtoul(p + i + 3, NULL, 16) :
+			    strtoul(p + i + 2, NULL, 10);
 			o += utf8(d + o, u);
 			while (i < n && p[i++] != ';')
 				;
@@ -364,7 +368,8 @@ undo(char *d, const char *p, size_t n)
 			i += 3;
 			continue;
 		}
-		for (k = 0; k < LEN(ent) && strncmp(p + i, ent[k].name, strlen(ent[k].name)) != 0; k++)
+		for (k = 0; k < LEN(ent) && strncmp(p + i, ent[k].name, strlen(ent[k].name)) != 0;
+		    k++)
 			;
 		d[o++] = k < LEN(ent) ? *ent[k].text : p[i];
 		i += k < LEN(ent) ? strlen(ent[k].name) : 1;

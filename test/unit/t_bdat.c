@@ -20,7 +20,8 @@ static const struct script {
 	/* one chunk, several, empty ones; the size in any form; commands right behind them */
 	{ BYTES(START ENV "BDAT 15 LAST\r\nSubject: x\r\n\r\ny"), STARTED ENV_OK QUEUED(1)
 	    ALICE SMTP_A(1) "Subject: x\n\ny\n\n" },
-	{ BYTES(START ENV "BDAT 4\r\nSubjBDAT 10\r\nect: x\r\n\r\nBDAT 3 LAST\r\ny\r\nNOOP\r\n" ENV),
+	{ BYTES(START ENV "BDAT 4\r\nSubjBDAT 10\r\nect: x\r\n\r\n"
+	    "BDAT 3 LAST\r\ny\r\nNOOP\r\n" ENV),
 	    STARTED ENV_OK MORE MORE QUEUED(1) OK ENV_OK ALICE SMTP_A(1) "Subject: x\n\ny\n\n" },
 	{ BYTES(START ENV "bdat 0012  last\r\nA: b\r\n\r\n.\r\nxBDAT 0 LAST\r\nQUIT\r\n"),
 	    STARTED ENV_OK QUEUED(1) BAD_SEQ BYE "$" ALICE SMTP_A(1) "A: b\n\n.\nx\n\n" },
@@ -28,7 +29,8 @@ static const struct script {
 	    STARTED ENV_OK MORE MORE QUEUED(1) OK ALICE SMTP_A(1) "\n" },
 	{ BYTES(START ENV "BDAT 5\r\nA: b\rBDAT 1\r\n\nBDAT 2\r\n\r\nBDAT 1\r\n.BDAT 1\r\n\r"
 	    "BDAT 1 LAST\r\n\n" ENV),
-	    STARTED ENV_OK MORE MORE MORE MORE MORE QUEUED(1) ENV_OK ALICE SMTP_A(1) "A: b\n\n.\n\n" },
+	    STARTED ENV_OK MORE MORE MORE MORE MORE QUEUED(1) ENV_OK ALICE SMTP_A(1)
+	    "A: b\n\n.\n\n" },
 	/* a last line without its end gets one */
 	{ BYTES(START "MAIL FROM:<>\r\nRCPT TO:<x@behind.example>\r\nBDAT 3\r\na\r\n"
 	    "BDAT 1 LAST\r\nbNOOP\r\n"),
@@ -38,11 +40,13 @@ static const struct script {
 	{ BYTES(START ENV "BDAT 28 LAST\r\n.\r\n..\r\nQUIT\r\nFrom x\r\n\xff\r\n.\r\n.BDAT 1"),
 	    STARTED ENV_OK QUEUED(1) ALICE SMTP_A(1) ".\n..\nQUIT\n>From x\n\xff\n.\n.\n\n" },
 	/* bare ones, within a chunk and across them: at the end, and nothing gets through */
-	{ BYTES(START ENV "BDAT 2\r\na\nBDAT 3 LAST\r\nb\r\nNOOP\r\n"), STARTED ENV_OK MORE BARE OK },
+	{ BYTES(START ENV "BDAT 2\r\na\nBDAT 3 LAST\r\nb\r\nNOOP\r\n"),
+	    STARTED ENV_OK MORE BARE OK },
 	{ BYTES(START ENV "BDAT 2\r\na\rBDAT 2 LAST\r\nb\nNOOP\r\n"), STARTED ENV_OK MORE BARE OK },
 	{ BYTES(START ENV "BDAT 2\r\na\rBDAT 0 LAST\r\nNOOP\r\n"), STARTED ENV_OK MORE BARE OK },
 	{ BYTES(START ENV "BDAT 2 LAST\r\na\rNOOP\r\n"), STARTED ENV_OK BARE OK },
-	{ BYTES(START ENV "BDAT 1\r\n\nBDAT 4 LAST\r\na\r\nbNOOP\r\n"), STARTED ENV_OK MORE BARE OK },
+	{ BYTES(START ENV "BDAT 1\r\n\nBDAT 4 LAST\r\na\r\nbNOOP\r\n"),
+	    STARTED ENV_OK MORE BARE OK },
 	{ BYTES(START ENV "BDAT 3\r\na\r\nBDAT 1\r\n\rBDAT 3 LAST\r\n\r\nbNOOP\r\n"),
 	    STARTED ENV_OK MORE MORE BARE OK },
 	/* out of place: swallowed, answered */
@@ -56,7 +60,8 @@ static const struct script {
 	    TRACE("ESMTP", 1, "", "for <bob@localhost>") "\n\n" },
 	{ BYTES(START "MAIL FROM:<>\r\nRCPT TO:<nobody@localhost>\r\nBDAT 6\r\nQUIT\r\n"
 	    "BDAT 6 LAST\r\nQUIT\r\nRSET\r\n"),
-	    STARTED FROM NO_USER "554 5.5.1 No valid recipients\r\n554 5.5.1 No valid recipients\r\n" OK },
+	    STARTED FROM NO_USER "554 5.5.1 No valid recipients\r\n"
+	    "554 5.5.1 No valid recipients\r\n" OK },
 	/* within a text: nothing but BDAT, and what ends or forgets it */
 	{ BYTES(START ENV "BDAT 3\r\na\r\nDATA\r\nMAIL FROM:<>\r\nRCPT TO:<bob@localhost>\r\n"
 	    "AUTH PLAIN\r\nNOOP\r\nVRFY x\r\n"),
@@ -68,7 +73,8 @@ static const struct script {
 	    STARTED ENV_OK MORE OK BAD_SEQ ENV_OK GO QUEUED(2) ALICE SMTP_A(2) "\n" },
 	{ BYTES(START ENV "BDAT 3\r\na\r\nEHLO c.example\r\n" ENV "BDAT 3 LAST\r\nb\r\n"),
 	    STARTED ENV_OK MORE FEATURES(STARTTLS, "") ENV_OK QUEUED(2) ALICE SMTP_A(2) "b\n\n" },
-	{ BYTES(START ENV "BDAT 2\r\na\rRSET\r\n" ENV "BDAT 3 LAST\r\nb\r\n" ENV "DATA\r\n..\r\n.\r\n"),
+	{ BYTES(START ENV "BDAT 2\r\na\rRSET\r\n" ENV "BDAT 3 LAST\r\nb\r\n"
+	    ENV "DATA\r\n..\r\n.\r\n"),
 	    STARTED ENV_OK MORE OK ENV_OK QUEUED(2) ENV_OK GO QUEUED(3) ALICE SMTP_A(2) "b\n\n"
 	    SMTP_A(3) ".\n\n" },
 	/* without a size nobody knows where commands begin again */
@@ -78,14 +84,16 @@ static const struct script {
 	{ BYTES(START ENV "BDAT 1 2\r\nNOOP\r\n"), STARTED ENV_OK BAD_ARG "$" },
 	{ BYTES(START ENV "BDAT 1 LAST LAST\r\nNOOP\r\n"), STARTED ENV_OK BAD_ARG "$" },
 	{ BYTES(START ENV "BDAT LAST\r\nNOOP\r\n"), STARTED ENV_OK BAD_ARG "$" },
-	{ BYTES(START ENV "BDAT 18446744073709551616 LAST\r\nNOOP\r\n"), STARTED ENV_OK BAD_ARG "$" },
+	{ BYTES(START ENV "BDAT 18446744073709551616 LAST\r\nNOOP\r\n"),
+	    STARTED ENV_OK BAD_ARG "$" },
 	{ BYTES(START ENV "BDAT 18446744073709551615 LAST\r\nQUIT\r\n"), STARTED ENV_OK },
 	{ BYTES(START "MAIL FROM:<> BODY=BINARYMIME\r\nMAIL FROM:<> BODY=8BITMIME\r\n"),
 	    STARTED "501 5.5.4 Bad BODY\r\n" FROM },
 	/* a loop is one here as well */
 	{ BYTES(START "MAIL FROM:<>\r\nRCPT TO:<away@localhost>\r\nBDAT 20\r\nDelivered-To: away@l"
 	    "BDAT 14 LAST\r\nocalhost\r\n\r\nxyNOOP\r\n"),
-	    STARTED FROM TO MORE "554 5.4.6 It was forwarded for this address before: a loop\r\n" OK },
+	    STARTED FROM TO MORE
+	    "554 5.4.6 It was forwarded for this address before: a loop\r\n" OK },
 };
 
 static void
@@ -129,7 +137,8 @@ smuggle(const char *seq, size_t n, size_t cut)
 	talk(in, nin);
 	o = (size_t)snprintf(want, sizeof(want), "%s", ALICE SMTP_A(1));
 	for (i = 0; i < n; i++) {
-		bare |= (text[i] == '\r' && text[i + 1] != '\n') || (text[i] == '\n' && text[i - 1] != '\r');
+		bare |= (text[i] == '\r' && text[i + 1] != '\n') ||
+		    (text[i] == '\n' && text[i - 1] != '\r');
 		if (text[i] != '\r')
 			want[o++] = text[i];
 	}
@@ -174,8 +183,9 @@ test_chunks(void)
 
 	n = (size_t)snprintf(text, sizeof(text), "Subject: long\r\n\r\n");
 	for (i = 0; n < 5000; i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%d: %.*s\r\n", i % 5 ? "" : ".", (int)i,
-		    (int)(i * 7 % 90), "a line that is as long as it is, in a letter that has many of them, one "
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%d: %.*s\r\n",
+		    i % 5 ? "" : ".", (int)i, (int)(i * 7 % 90),
+		    "a line that is as long as it is, in a letter that has many of them, one "
 		    "behind the other");
 	for (size = 1; size < 5100; size += size < 70 ? 1 : 501) {
 		nbig = 0;
@@ -184,7 +194,8 @@ test_chunks(void)
 			char line[40];
 
 			k = n - at < size ? n - at : size;
-			(void)snprintf(line, sizeof(line), "BDAT %d%s\r\n", (int)k, at + k == n ? " LAST" : "");
+			(void)snprintf(line, sizeof(line), "BDAT %d%s\r\n", (int)k,
+			    at + k == n ? " LAST" : "");
 			if (nbig + k + 40 > sizeof(big))
 				abort();
 			add(line);
@@ -267,7 +278,8 @@ test_ends(void)
 			(void)send(client, "BDAT 1000000\r\n", 14, MSG_NOSIGNAL);
 		start = loop_ms();
 		while (loop_ms() - start < 3000 && !gone() && !peer->closing) {
-			(void)send(client, n ? "x\r\n" : "BDAT 3\r\nx\r\n", n ? 3 : 11, MSG_NOSIGNAL);
+			(void)send(client, n ? "x\r\n" : "BDAT 3\r\nx\r\n",
+			    n ? 3 : 11, MSG_NOSIGNAL);
 			(void)poll(NULL, 0, 2);
 			loop_turn(0, NULL, store_commit);
 			(void)recv(client, said, sizeof(said), 0);

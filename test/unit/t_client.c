@@ -168,8 +168,8 @@ static const struct {
 	{ &clear, HI ONE SENT_ONE, "S2.6.0 ;done" },
 	{ &clear, "S220-mx|S220-more|S220 end|CEHLO mx.example.org|" ONE SENT_ONE, "S2.6.0 ;done" },
 	{ &clear, HI "S502 what|CHELO mx.example.org|S250 mx|" SENT_ONE, "S2.6.0 ;done" },
-	{ &clear, HI "S502-SIZE|S502-SIZE|S502 what|CHELO mx.example.org|S250-x|S250 SIZE|" SENT_ONE,
-	    "S2.6.0 ;done" },
+	{ &clear, HI "S502-SIZE|S502-SIZE|S502 what|CHELO mx.example.org|S250-x|S250 SIZE|"
+	    SENT_ONE, "S2.6.0 ;done" },
 	{ &clear, HI "S502 what|CHELO mx.example.org|S421 bye|", "connect" },
 	{ &clear, HI "S502 what|CHELO mx.example.org|X|", "connect" },
 	{ &clear, HI "S451 wait|" BYE, "connect" },
@@ -305,8 +305,10 @@ static const struct {
 	{ &auth, HI TLS BOTH PLAIN "Shm|", "login" },
 	{ &auth, HI TLS LOGIN "CAUTH LOGIN|S504 no|" BYE, "login" },
 	{ &auth, HI TLS LOGIN "CAUTH LOGIN|S334 x|" NAME "S535 no|" BYE, "login" },
-	{ &auth, HI TLS LOGIN "CAUTH LOGIN|S334 x|" NAME "S334 x|" PASSWORD "S535 no|" BYE, "login" },
-	{ &auth, HI TLS LOGIN "CAUTH LOGIN|S334 x|" NAME "S334 x|" PASSWORD "S334 x|" BYE, "login" },
+	{ &auth, HI TLS LOGIN "CAUTH LOGIN|S334 x|" NAME "S334 x|" PASSWORD "S535 no|" BYE,
+	    "login" },
+	{ &auth, HI TLS LOGIN "CAUTH LOGIN|S334 x|" NAME "S334 x|" PASSWORD "S334 x|" BYE,
+	    "login" },
 	{ &auth, HI TLS ONE BYE, "login" },
 	{ &auth, HI TLS "S250-x|S250 AUTH CRAM-MD5 XPLAIN LOGINX|" BYE, "login" },
 	/* never without TLS, but where it is said so */
@@ -335,7 +337,8 @@ test_login(void)
 	static char big[10000];
 	size_t i;
 
-	secrets("# comment\nbroken name\nbroken \nbroken  x\nisp2 a b\nisp us@isp pass word\r\nx y z");
+	secrets("# comment\nbroken name\nbroken \nbroken  x\n"
+	    "isp2 a b\nisp us@isp pass word\r\nx y z");
 	for (drip = 0; drip < 2; drip++) {
 		for (i = 0; i < LEN(logins); i++) {
 			run(logins[i].route, logins[i].script, logins[i].want);

@@ -515,7 +515,8 @@ step(const char *what, const char *p, size_t n)
 		return CHECK_MSG(overs, "%s: the session goes on", what) ? 0 : -1;
 	case 'Q':
 		rest();
-		return CHECK_MSG(nin == 0, "%s: the client says \"%.*s\"", what, (int)nin, in) ? 0 : -1;
+		return CHECK_MSG(nin == 0, "%s: the client says \"%.*s\"", what,
+		    (int)nin, in) ? 0 : -1;
 	default:
 		abort();
 	}

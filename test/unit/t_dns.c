@@ -5,8 +5,8 @@
  * clock that is put forward. Each letter of a script is one question:
  *
  *	a answer	d silence	i wrong id	q wrong question	t truncated
- *	s SERVFAIL	r REFUSED	f FORMERR	n NXDOMAIN	o no data	O no data without SOA
- *	e as a, but silence to EDNS
+ *	s SERVFAIL	r REFUSED	f FORMERR	n NXDOMAIN	o no data
+ *	O no data without SOA	e as a, but silence to EDNS
  *	c CNAME to the next name	l CNAME to itself	B a datagram too long	g garbage
  *	and by TCP: p in pieces		x hang up	L length too long	m as long as may be
  *
@@ -953,8 +953,8 @@ helpers(void)
 		{ " nameserver 192.0.2.1\nnameservers 192.0.2.1\nnameserver192.0.2.1\n", "" },
 		{ "nameserver\nnameserver \nnameserver x\nnameserver fe80::1%eth0\n", "" },
 		{ "\n\n\nnameserver ::1\n\n", "::1" },
-		{ "nameserver ::1\nnameserver ::2\nnameserver ::3\nnameserver ::4\nnameserver ::5\n",
-		    "::1 ::2 ::3" },
+		{ "nameserver ::1\nnameserver ::2\nnameserver ::3\nnameserver ::4\n"
+		    "nameserver ::5\n", "::1 ::2 ::3" },
 		{ "nameserver 11111111111111111111111111111111111111111111111111111111111\n", "" },
 	}, r[] = {
 		{ "192.0.2.1", "1.2.0.192.in-addr.arpa" },

@@ -197,7 +197,8 @@ hurt(const char *name, int type, int want)
 	for (i = 0; i < len; i++) {
 		m = reads(msg, i, name, type, DNS_CHAIN);
 		if (m == want && want >= M_FOLLOW)
-			CHECK_MSG(0, "cut at %lu of %lu: still good", (unsigned long)i, (unsigned long)len);
+			CHECK_MSG(0, "cut at %lu of %lu: still good",
+			    (unsigned long)i, (unsigned long)len);
 	}
 	for (i = 0; i < len && i < 4000; i++) {
 		msg[i] ^= 0xff;

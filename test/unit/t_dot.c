@@ -203,7 +203,8 @@ static void
 random_bodies(void)
 {
 	static const char *const part[] = {
-		"\r\n", "\r\n", "\r\n", ".", "..", "\r", "\n", "text of some length", "x", "\r\n.\r\n"
+		"\r\n", "\r\n", "\r\n", ".", "..", "\r", "\n",
+		"text of some length", "x", "\r\n.\r\n"
 	};
 	static char in[40000];
 	static struct slow m;

@@ -28,30 +28,36 @@ static const struct script {
 	    "T<bob@localhost> bob\nT<\"odd > one\"@[192.0.2.9]>\n\n"
 	    "Received: from c.example ([198.51.100.1])\n\tby mx.example.org with ESMTPA id " ID(1)
 	    "\n\t; " DATE "\n" ADDED(1) },
-	{ SUBMIT, "198.51.100.1", START "MAIL FROM:<alice@localhost>\r\nRCPT TO:<x@far.example>\r\n",
+	{ SUBMIT, "198.51.100.1", START "MAIL FROM:<alice@localhost>\r\n"
+	    "RCPT TO:<x@far.example>\r\n",
 	    HI FEATURES("", AUTH) "530 5.7.0 Authentication required\r\n" BAD_SEQ },
 	/* after STARTTLS or a failed login nobody is known */
-	{ SUBMIT, "198.51.100.1", START "AUTH PLAIN AGFsaWNlAHdyb25n\r\nMAIL FROM:<alice@localhost>\r\n",
+	{ SUBMIT, "198.51.100.1", START "AUTH PLAIN AGFsaWNlAHdyb25n\r\n"
+	    "MAIL FROM:<alice@localhost>\r\n",
 	    HI FEATURES("", AUTH) "535 5.7.8 Wrong name or password\r\n"
 	    "530 5.7.0 Authentication required\r\n" },
 	/* a trusted host, without and with a sender of its own; one that is not trusted; a login
 	 * there */
 	{ TRUST, "192.0.2.5", START "MAIL FROM:<any@where.example>\r\nRCPT TO:<x@far.example>\r\n"
 	    "DATA\r\nSubject: s\r\n.\r\n",
-	    HI FEATURES("", AUTH) FROM TO GO QUEUED(1) "[out]\nF<any@where.example> BY=[192.0.2.5]\n"
+	    HI FEATURES("", AUTH) FROM TO GO QUEUED(1)
+	    "[out]\nF<any@where.example> BY=[192.0.2.5]\n"
 	    "T<x@far.example>\n\nReceived: from c.example ([192.0.2.5])\n\tby mx.example.org with "
 	    "ESMTP id " ID(1) "\n\tfor <x@far.example>; " DATE "\nSubject: s\nDate: " DATE
 	    "\nMessage-ID: <" ID(1) "@mx.example.org>\n" },
-	{ TRUST, "192.0.2.64", START "MAIL FROM:<any@where.example>\r\nRCPT TO:<alice@localhost>\r\n"
+	{ TRUST, "192.0.2.64", START "MAIL FROM:<any@where.example>\r\n"
+	    "RCPT TO:<alice@localhost>\r\n"
 	    "RCPT TO:<x@far.example>\r\nDATA\r\nDate: d\r\nMessage-ID: m\r\n\r\n.\r\n",
 	    HI FEATURES("", AUTH) FROM TO TO GO QUEUED(1) ALICE
 	    HEAD("printer@example.org", "printer@example.org", "alice@localhost")
 	    "Received: from c.example ([192.0.2.64])\n\tby mx.example.org with ESMTP id " ID(1)
-	    "\n\t; " DATE "\nDate: d\nMessage-ID: m\n\n\n[out]\nF<printer@example.org> BY=[192.0.2.64]\n"
+	    "\n\t; " DATE "\nDate: d\nMessage-ID: m\n\n\n"
+	    "[out]\nF<printer@example.org> BY=[192.0.2.64]\n"
 	    "T<alice@localhost> alice\nT<x@far.example>\n\n"
 	    "Received: from c.example ([192.0.2.64])\n\tby mx.example.org with ESMTP id " ID(1)
 	    "\n\t; " DATE "\nDate: d\nMessage-ID: m\n\n" },
-	{ TRUST, "192.0.2.65", LOGIN "MAIL FROM:<any@where.example>\r\nMAIL FROM:<alice@localhost>\r\n"
+	{ TRUST, "192.0.2.65", LOGIN "MAIL FROM:<any@where.example>\r\n"
+	    "MAIL FROM:<alice@localhost>\r\n"
 	    "RCPT TO:<x@far.example>\r\nDATA\r\nDate: d\r\nMessage-ID: m\r\n\r\n.\r\n",
 	    LOGGED "553 5.7.1 You may not send as this address\r\n" FROM TO GO QUEUED(1)
 	    "[out]\nF<alice@localhost> BY=alice\nT<x@far.example>\n\n"
@@ -75,7 +81,8 @@ static const struct script {
 	    "503 5.5.1 TLS is not to be had now\r\n" FROM TO GO QUEUED(1)
 	    "[out]\nF<any@where.example> BODY=8BITMIME BY=local\nT<x@far.example>\n\n"
 	    "Received: from c.example ([IPv6:::1])\n\tby mx.example.org with ESMTP id " ID(1)
-	    "\n\tfor <x@far.example>; " DATE "\nDate: d\nMessage-ID: <" ID(1) "@mx.example.org>\n\n" },
+	    "\n\tfor <x@far.example>; " DATE "\nDate: d\n"
+	    "Message-ID: <" ID(1) "@mx.example.org>\n\n" },
 	/* what we carry on for anybody; nothing is added */
 	{ MX, "198.51.100.1", START "MAIL FROM:<> SIZE=5 RET=HDRS\r\nRCPT TO:<X@Behind.Example>\r\n"
 	    "RCPT TO:<x@sub.behind.example>\r\nRCPT TO:<x@behind.example.>\r\n"
@@ -85,10 +92,12 @@ static const struct script {
 	    "Received: from c.example ([198.51.100.1])\n\tby mx.example.org with ESMTP id " ID(1)
 	    "\n\tfor <X@Behind.Example>; " DATE "\n" },
 	/* aliases that lead elsewhere: each address once in a letter */
-	{ MX, "192.0.2.1", START "MAIL FROM:<s@far.example>\r\nRCPT TO:<mixed+a=b@catch.example>\r\n"
+	{ MX, "192.0.2.1", START "MAIL FROM:<s@far.example>\r\n"
+	    "RCPT TO:<mixed+a=b@catch.example>\r\n"
 	    "RCPT TO:<away@LOCALHOST>\r\nDATA\r\nSubject: s\r\n.\r\n",
 	    STARTED FROM TO TO GO QUEUED(1) ALICE
-	    HEAD("s@far.example", "s@far.example", "mixed+a=b@catch.example") TRACE("ESMTP", 1, "", "")
+	    HEAD("s@far.example", "s@far.example", "mixed+a=b@catch.example")
+	    TRACE("ESMTP", 1, "", "")
 	    "Subject: s\n\n[out]\nF<s@far.example>\nT<mixed+a=b@catch.example> alice\n"
 	    "T<bob@TWO.example> FORWARD=mixed+2Ba+3Db@catch.example\n"
 	    "T<c@three.example> FORWARD=mixed+2Ba+3Db@catch.example\n"
@@ -100,10 +109,13 @@ static const struct script {
 	    STARTED FROM TO TO GO QUEUED(1) ALICE
 	    HEAD("s@far.example", "s@far.example", "mixed@localhost") TRACE("ESMTP", 1, "", "") "\n"
 	    "[out]\nF<s@far.example>\n"
-	    "T<a@one.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+3Eb+3Ec FORWARD=\"away\"@localhost\n"
-	    "T<Bob@Two.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+3Eb+3Ec FORWARD=\"away\"@localhost\n"
+	    "T<a@one.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+3Eb+3Ec "
+	    "FORWARD=\"away\"@localhost\n"
+	    "T<Bob@Two.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+3Eb+3Ec "
+	    "FORWARD=\"away\"@localhost\n"
 	    "T<mixed@localhost> alice\n"
-	    "T<c@three.example> NOTIFY=NEVER FORWARD=mixed@localhost\n\n" TRACE("ESMTP", 1, "", "") },
+	    "T<c@three.example> NOTIFY=NEVER FORWARD=mixed@localhost\n\n"
+	    TRACE("ESMTP", 1, "", "") },
 	/* ...that come back: with the field that went out with them, or another */
 	{ MX, "192.0.2.1", START "MAIL FROM:<s@far.example>\r\nRCPT TO:<away@localhost>\r\nDATA\r\n"
 	    "Delivered-To: mixed@localhost\r\ndelivered-TO : <Away@\r\n LOCALHOST>\r\n\r\n.\r\n"
@@ -122,7 +134,8 @@ static const struct script {
 	    STARTED FROM TO GO QUEUED(1) "[out]\nF<s@far.example>\n"
 	    "T<a@one.example> FORWARD=away@localhost\nT<Bob@Two.example> FORWARD=away@localhost\n\n"
 	    TRACE("ESMTP", 1, "", "for <away@localhost>")
-	    "Delivered-To: mixed@localhost\nDelivered: away@localhost\n\nDelivered-To: away@localhost\n" },
+	    "Delivered-To: mixed@localhost\nDelivered: away@localhost\n\n"
+	    "Delivered-To: away@localhost\n" },
 	/* DSN: RFC 3461 */
 	{ HERE, "::1", START "MAIL FROM:<a@b> RET=FULL ENVID=QQ314+2B>x BODY=8BITMIME AUTH=<>\r\n"
 	    "RCPT TO:<x@far.example> ORCPT=RFC822;x@far.example NOTIFY=SUCCESS,FAILURE,DELAY\r\n"
@@ -134,10 +147,10 @@ static const struct script {
 	    "T<y@far.example> NOTIFY=NEVER\nT<z@far.example> NOTIFY=SUCCESS\n\n"
 	    "Received: from c.example ([IPv6:::1])\n\tby mx.example.org with ESMTP id " ID(1)
 	    "\n\t; " DATE "\nDate: x\nMessage-ID: y\n\n" },
-	{ MX, "192.0.2.1", START "MAIL FROM:<> RET=\r\nMAIL FROM:<> RET\r\nMAIL FROM:<> RET=BODY\r\n"
-	    "MAIL FROM:<> RET=FULL RET=FULL\r\nNOOP\r\n",
-	    STARTED "501 5.5.4 Bad RET\r\n501 5.5.4 Syntax error in parameter\r\n501 5.5.4 Bad RET\r\n"
-	    "501 5.5.4 Syntax error in parameter\r\n" OK },
+	{ MX, "192.0.2.1", START "MAIL FROM:<> RET=\r\nMAIL FROM:<> RET\r\n"
+	    "MAIL FROM:<> RET=BODY\r\nMAIL FROM:<> RET=FULL RET=FULL\r\nNOOP\r\n",
+	    STARTED "501 5.5.4 Bad RET\r\n501 5.5.4 Syntax error in parameter\r\n"
+	    "501 5.5.4 Bad RET\r\n501 5.5.4 Syntax error in parameter\r\n" OK },
 	{ MX, "192.0.2.1", START "MAIL FROM:<> ENVID=\r\nMAIL FROM:<> ENVID=a=b\r\n"
 	    "MAIL FROM:<> ENVID=+3e\r\nMAIL FROM:<> ENVID=a+3\r\nNOOP\r\n",
 	    STARTED "501 5.5.4 Bad ENVID\r\n501 5.5.4 Bad ENVID\r\n501 5.5.4 Bad ENVID\r\n"
@@ -153,7 +166,8 @@ static const struct script {
 	    STARTED FROM "501 5.5.4 Bad NOTIFY\r\n501 5.5.4 Bad NOTIFY\r\n501 5.5.4 Bad NOTIFY\r\n"
 	    "501 5.5.4 Bad NOTIFY\r\n" OK },
 	{ MX, "192.0.2.1", START "MAIL FROM:<>\r\nRCPT TO:<alice@localhost> NOTIFY=NOW\r\n"
-	    "RCPT TO:<alice@localhost> NOTIFY\r\nRCPT TO:<alice@localhost> NOTIFY=DELAY NOTIFY=DELAY\r\n"
+	    "RCPT TO:<alice@localhost> NOTIFY\r\n"
+	    "RCPT TO:<alice@localhost> NOTIFY=DELAY NOTIFY=DELAY\r\n"
 	    "RCPT TO:<alice@localhost> RET=FULL\r\nNOOP\r\n",
 	    STARTED FROM "501 5.5.4 Bad NOTIFY\r\n501 5.5.4 Syntax error in parameter\r\n"
 	    "501 5.5.4 Syntax error in parameter\r\n555 5.5.4 Unknown parameter\r\n" OK },
@@ -171,7 +185,8 @@ static const struct script {
 	/* a mailbox's line stays as it is; who wants to hear of the delivery is told by the
 	 * relay */
 	{ MX, "192.0.2.1", START "MAIL FROM:<s@far.example> RET=FULL ENVID=1\r\n"
-	    "RCPT TO:<alice@localhost> NOTIFY=SUCCESS ORCPT=rfc822;alice@localhost\r\nDATA\r\n.\r\n",
+	    "RCPT TO:<alice@localhost> NOTIFY=SUCCESS ORCPT=rfc822;alice@localhost\r\n"
+	    "DATA\r\n.\r\n",
 	    STARTED FROM TO GO QUEUED(1) ALICE SMTP_A(1) "\n"
 	    "[out]\nF<s@far.example> RET=FULL ENVID=1\nT<alice@localhost> alice\n"
 	    "T<alice@localhost> NOTIFY=SUCCESS ORCPT=rfc822;alice@localhost HERE\n\n"
@@ -179,29 +194,33 @@ static const struct script {
 	    "\n\tfor <alice@localhost>; " DATE "\n" },
 	/* SMTPUTF8: RFC 6531 */
 	{ HERE, "::1", START "MAIL FROM:<j" UTF "@b" UTF "cher.example> SMTPUTF8\r\n"
-	    "RCPT TO:<" UTF "@far.example> ORCPT=utf-8;" UTF "@x\r\nDATA\r\nDate: x\r\nMessage-ID: y\r\n"
-	    "Subject: " UTF "\r\n\r\n.\r\n",
+	    "RCPT TO:<" UTF "@far.example> ORCPT=utf-8;" UTF "@x\r\nDATA\r\nDate: x\r\n"
+	    "Message-ID: y\r\nSubject: " UTF "\r\n\r\n.\r\n",
 	    HI FEATURES("", "") FROM TO GO QUEUED(1)
 	    "[out]\nF<j" UTF "@b" UTF "cher.example> SMTPUTF8 BY=local\n"
 	    "T<" UTF "@far.example> ORCPT=utf-8;" UTF "@x\n\n"
 	    "Received: from c.example ([IPv6:::1])\n\tby mx.example.org with UTF8SMTP id " ID(1)
-	    "\n\tfor <" UTF "@far.example>; " DATE "\nDate: x\nMessage-ID: y\nSubject: " UTF "\n\n" },
-	{ SUBMIT_WRAP, "198.51.100.1", LOGIN "MAIL FROM:<alice@localhost> BODY=8BITMIME SMTPUTF8\r\n"
+	    "\n\tfor <" UTF "@far.example>; " DATE "\nDate: x\nMessage-ID: y\n"
+	    "Subject: " UTF "\n\n" },
+	{ SUBMIT_WRAP, "198.51.100.1", LOGIN
+	    "MAIL FROM:<alice@localhost> BODY=8BITMIME SMTPUTF8\r\n"
 	    "RCPT TO:<alice+" UTF "@localhost>\r\nDATA\r\nDate: x\r\nMessage-ID: y\r\n\r\n.\r\n",
 	    LOGGED FROM TO GO QUEUED(1) ALICE
 	    HEAD("alice@localhost", "alice@localhost", "alice+" UTF "@localhost")
-	    "Received: from c.example ([198.51.100.1])\n\tby mx.example.org with UTF8SMTPSA id " ID(1)
-	    "\n\t(TLSv1.2 TLS_SUITE)\n\tfor <alice+" UTF "@localhost>; " DATE
+	    "Received: from c.example ([198.51.100.1])\n\tby mx.example.org with UTF8SMTPSA id "
+	    ID(1) "\n\t(TLSv1.2 TLS_SUITE)\n\tfor <alice+" UTF "@localhost>; " DATE
 	    "\nDate: x\nMessage-ID: y\n\n\n" },
 	{ MX, "192.0.2.1", START "MAIL FROM:<j" UTF "@b>\r\nMAIL FROM:<a@b" UTF ">\r\n"
 	    "MAIL FROM:<a@\xff> SMTPUTF8\r\nMAIL FROM:<\xc3@b> SMTPUTF8\r\n",
 	    STARTED "553 5.6.7 Such an address needs SMTPUTF8\r\n"
 	    "553 5.6.7 Such an address needs SMTPUTF8\r\n501 5.1.7 Bad sender address\r\n"
 	    "501 5.1.7 Bad sender address\r\n" },
-	{ MX, "192.0.2.1", START "MAIL FROM:<a@b> SMTPUTF8=1\r\nMAIL FROM:<a@b> SMTPUTF8 SMTPUTF8\r\n"
+	{ MX, "192.0.2.1", START "MAIL FROM:<a@b> SMTPUTF8=1\r\n"
+	    "MAIL FROM:<a@b> SMTPUTF8 SMTPUTF8\r\n"
 	    "MAIL FROM:<a@b>\r\nRCPT TO:<" UTF "@catch.example>\r\nVRFY " UTF " SMTPUTF8\r\n",
 	    STARTED "501 5.5.4 Syntax error in parameter\r\n501 5.5.4 Syntax error in parameter\r\n"
-	    FROM "553 5.6.7 Such an address needs SMTPUTF8\r\n252 2.0.0 Send it, then we will see\r\n" },
+	    FROM "553 5.6.7 Such an address needs SMTPUTF8\r\n"
+	    "252 2.0.0 Send it, then we will see\r\n" },
 	{ MX, "192.0.2.1", START "MAIL FROM:<a@b> SMTPUTF8\r\nRCPT TO:<" UTF "@localhost>\r\n"
 	    "RCPT TO:<" UTF "@far.example>\r\nRCPT TO:<\xc2\x80@catch.example>\r\n"
 	    "RCPT TO:<\"" UTF " " UTF "\"@catch.example>\r\n",
@@ -233,24 +252,30 @@ test_tricks(void)
 {
 	static const char *const senders[] = {
 		"<s@far.example>", "<>", "<alice@localhost>", "<alice@mx.example.org> AUTH=<>",
-		"<alice@localhost> AUTH=alice@localhost", "<@localhost:s@far.example>", "<root@[127.0.0.1]>",
+		"<alice@localhost> AUTH=alice@localhost", "<@localhost:s@far.example>",
+		"<root@[127.0.0.1]>",
 	};
 	static const char *const tricks[] = {
-		"x@far.example", "X@FAR.EXAMPLE", "x%far.example@localhost", "x%far.example@mx.example.org",
-		"x%far.example@[127.0.0.1]", "x%far.example", "far.example!x", "far.example!x@localhost",
-		"@localhost:x@far.example", "@mx.example.org,@localhost:x@far.example",
-		"@far.example:x%far.example@localhost", "\"x@far.example\"@localhost", "\"x@far.example\"",
-		"\"x%far.example\"@localhost", "\"<x@far.example>\"@localhost", "x@far.example@localhost",
+		"x@far.example", "X@FAR.EXAMPLE", "x%far.example@localhost",
+		"x%far.example@mx.example.org", "x%far.example@[127.0.0.1]", "x%far.example",
+		"far.example!x", "far.example!x@localhost", "@localhost:x@far.example",
+		"@mx.example.org,@localhost:x@far.example",
+		"@far.example:x%far.example@localhost", "\"x@far.example\"@localhost",
+		"\"x@far.example\"", "\"x%far.example\"@localhost",
+		"\"<x@far.example>\"@localhost", "x@far.example@localhost",
 		"x@localhost@far.example", "x@[192.0.2.9]", "x@[127.0.0.1]", "alice@[127.0.0.1]",
-		"x@[IPv6:::1]", "x+alice@far.example", "alice+x@far.example", "alice@localhost.far.example",
-		"alice@far.example.localhost", "x@far.example,alice@localhost", "alice@localhost,x@far.example",
-		"x@far.example\\@localhost", "\"x\\@far.example\"@localhost", "alice@localhost>,<x@far.example",
-		"x@far.example%localhost", "x@behind.example@far.example", "x%behind.example@far.example",
+		"x@[IPv6:::1]", "x+alice@far.example", "alice+x@far.example",
+		"alice@localhost.far.example", "alice@far.example.localhost",
+		"x@far.example,alice@localhost", "alice@localhost,x@far.example",
+		"x@far.example\\@localhost", "\"x\\@far.example\"@localhost",
+		"alice@localhost>,<x@far.example", "x@far.example%localhost",
+		"x@behind.example@far.example", "x%behind.example@far.example",
 		"x@sub.behind.example", "x@xbehind.example", "x@behind.example.far.example",
 		"SRS0=AAAA=AA=far.example=x@localhost", "SRS0=AAAA=AA=far.example=x@far.example",
-		"SRS1=AAAA=far.example==AA=AA=a=b@localhost", "SRS0+AAAA=AA=far.example=x@mx.example.org",
-		"postmaster@far.example", "postmaster%far.example@localhost", "away@far.example",
-		"a@one.example", "x@", "@far.example", "x@.", "x@far.example.", "root@127.0.0.1",
+		"SRS1=AAAA=far.example==AA=AA=a=b@localhost",
+		"SRS0+AAAA=AA=far.example=x@mx.example.org", "postmaster@far.example",
+		"postmaster%far.example@localhost", "away@far.example", "a@one.example", "x@",
+		"@far.example", "x@.", "x@far.example.", "root@127.0.0.1",
 	};
 	size_t i, k;
 
@@ -263,8 +288,8 @@ test_tricks(void)
 			add(tricks[k]);
 			add(">\r\nDATA\r\nNOOP\r\n");
 			talk(big, nbig);
-			CHECK_MSG(told(FROM "550 ") || told(FROM "501 5."), "%s, from %s", tricks[k],
-			    senders[i]);
+			CHECK_MSG(told(FROM "550 ") || told(FROM "501 5."), "%s, from %s",
+			    tricks[k], senders[i]);
 			CHECK(told("554 5.5.1 No valid recipients\r\n" OK) && !told("[out]"));
 		}
 	}
@@ -332,15 +357,16 @@ test_limit(void)
 		budget = 2;
 		nbig = 0;
 		add(t[i].start);
-		add("RCPT TO:<nobody@localhost>\r\nRCPT TO:<x@behind.example>\r\nRCPT TO:<bob@localhost>\r\n"
-		    "RCPT TO:<y@behind.example>\r\nRCPT TO:<alice@localhost>\r\nRCPT TO:<away@localhost>\r\n"
-		    "DATA\r\n.\r\n");
+		add("RCPT TO:<nobody@localhost>\r\nRCPT TO:<x@behind.example>\r\n"
+		    "RCPT TO:<bob@localhost>\r\nRCPT TO:<y@behind.example>\r\n"
+		    "RCPT TO:<alice@localhost>\r\nRCPT TO:<away@localhost>\r\nDATA\r\n.\r\n");
 		last_id = 0;
 		CHECK(send(client, big, nbig, MSG_NOSIGNAL) == (ssize_t)nbig);
 		nsaid = settle(said, sizeof(said));
 		end_client();
 		nsaid += take_boxes(said + nsaid, sizeof(said) - nsaid);
-		CHECK_INT(count(said, nsaid, "450 4.7.1 Too many recipients in an hour"), i < 2 ? 3 : 0);
+		CHECK_INT(count(said, nsaid, "450 4.7.1 Too many recipients in an hour"),
+		    i < 2 ? 3 : 0);
 		CHECK_INT(count(said, nsaid, TO), i < 2 ? 2 : 5);
 		CHECK_INT(count(said, nsaid, "[out]"), 1);
 		CHECK_INT(count(said, nsaid, "\nT<"), i < 2 ? 2 : 6);

@@ -61,7 +61,8 @@ run(char *dst, size_t size, const char *in, size_t n, const struct cut *c)
 		header_feed(&h, in + at, k);
 	}
 	header_finish(&h);
-	(void)snprintf(found, sizeof(found), "#%d%d%d%d", h.blank, h.received, h.date, h.message_id);
+	(void)snprintf(found, sizeof(found), "#%d%d%d%d", h.blank, h.received,
+	    h.date, h.message_id);
 	emit(NULL, found, strlen(found));
 	emit(NULL, delivered, strlen(delivered));
 	return out.n;
@@ -74,25 +75,30 @@ static const struct {
 	{ "\n", "|\n#1000" },
 	{ "A: b\n\nbody\n", "A: b\n|\nbody\n#1000" },
 	{ "A: b\n", "A: b\n|#1000" },
-	{ "Date: x\nmessage-id: <y>\n\nDate: no\n", "Date: x\nmessage-id: <y>\n|\nDate: no\n#1011" },
-	{ "Received: a\n\tfolded: b\nReceived: c\n\n", "Received: a\n\tfolded: b\nReceived: c\n|\n#1200" },
+	{ "Date: x\nmessage-id: <y>\n\nDate: no\n",
+	    "Date: x\nmessage-id: <y>\n|\nDate: no\n#1011" },
+	{ "Received: a\n\tfolded: b\nReceived: c\n\n",
+	    "Received: a\n\tfolded: b\nReceived: c\n|\n#1200" },
 	{ "A: b\nno field\nDate: x\n", "A: b\n|no field\nDate: x\n#0000" },
 	{ "hello\n", "|hello\n#0000" },
 	{ "hello", "|hello#0000" },
 	{ " folded first\nA: b\n", "| folded first\nA: b\n#0000" },
 	{ "Subject : old\nDate\t : x\n\n", "Subject : old\nDate\t : x\n|\n#1010" },
-	{ "From a@b Sun Nov 22 03:03:14 2026\nA: b\n", "|From a@b Sun Nov 22 03:03:14 2026\nA: b\n#0000" },
+	{ "From a@b Sun Nov 22 03:03:14 2026\nA: b\n",
+	    "|From a@b Sun Nov 22 03:03:14 2026\nA: b\n#0000" },
 	{ ": empty\n", "|: empty\n#0000" },
 	{ "A\x80: b\n", "|A\x80: b\n#0000" },
 	{ "Delivered-To: a@b.example\n\nDelivered-To: a@b.example\n",
 	    "Delivered-To: a@b.example\n|\nDelivered-To: a@b.example\n#1000+0" },
 	{ "delivered-to :\t <A@\n B.EXAMPLE>  \nX: a@b.example\nDELIVERED-TO:\"c d\"@e\n",
-	    "delivered-to :\t <A@\n B.EXAMPLE>  \nX: a@b.example\nDELIVERED-TO:\"c d\"@e\n|#1000+0+1" },
+	    "delivered-to :\t <A@\n B.EXAMPLE>  \nX: a@b.example\n"
+	    "DELIVERED-TO:\"c d\"@e\n|#1000+0+1" },
 	{ "Delivered-To: a@b.example", "Delivered-To: a@b.example|#0000+0" },
 	{ "Delivered-To:\nDelivered-To: a@b.exampl\nno field\n",
 	    "Delivered-To:\nDelivered-To: a@b.exampl\n|no field\n#0000+2+9" },
 	{ "Delivered-To: a@b.examplee\nX-Delivered-To: a@b.example\nDelivered: a@b.example\n\n",
-	    "Delivered-To: a@b.examplee\nX-Delivered-To: a@b.example\nDelivered: a@b.example\n|\n#1000+9" },
+	    "Delivered-To: a@b.examplee\nX-Delivered-To: a@b.example\n"
+	    "Delivered: a@b.example\n|\n#1000+9" },
 	{ "Dates: x\nDat: y\n\n", "Dates: x\nDat: y\n|\n#1000" },
 };
 

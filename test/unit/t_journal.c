@@ -157,7 +157,8 @@ headers(void)
 static void
 grows(void)
 {
-	static const off_t lost[] = { 0, 1000, 4096 + 24, 2 * JOURNAL_HEAD, 2 * JOURNAL_HEAD + 100 };
+	static const off_t lost[] = { 0, 1000, 4096 + 24, 2 * JOURNAL_HEAD,
+	    2 * JOURNAL_HEAD + 100 };
 	struct journal j;
 	size_t i;
 

@@ -482,7 +482,8 @@ quote_tables(void)
 		{ "From x\n>From x\n>>From x\nFrom:\n>From\n", 
 		    ">From x\n>>From x\n>>>From x\nFrom:\n>From\n",
 		    "From x\r\n>From x\r\n>>From x\r\nFrom:\r\n>From\r\n" },
-		{ "\n From x\nfrom x\n>", "\n From x\nfrom x\n>\n", "\r\n From x\r\nfrom x\r\n>\r\n" },
+		{ "\n From x\nfrom x\n>", "\n From x\nfrom x\n>\n",
+		    "\r\n From x\r\nfrom x\r\n>\r\n" },
 		{ "> From x\n>FFrom \n>Fr>om \n", "> From x\n>FFrom \n>Fr>om \n",
 		    "> From x\r\n>FFrom \r\n>Fr>om \r\n" },
 		{ ".\n..\na.\n", ".\n..\na.\n", "..\r\n...\r\na.\r\n" },
@@ -809,9 +810,9 @@ uid_fields(void)
 		"X-Mozilla-Keys:             \n", "Status: R\r\n", "X-Mozilla-Status:\n 0001\n",
 	};
 	static const char *const kept[] = {
-		"Statu: RO\n", "Statuss: RO\n", "X-Stat: A\n", "X-Mozilla: 1\n", "Content-Type: a\n",
-		"Line: 1\n", "C: 3\n", "X-Spam: 1\n", "Subject: Status: RO\n", " folded\n",
-		"X-Keywords2: 1\n", "X-IMAPbase2: 1\n", "Status RO\n",
+		"Statu: RO\n", "Statuss: RO\n", "X-Stat: A\n", "X-Mozilla: 1\n",
+		"Content-Type: a\n", "Line: 1\n", "C: 3\n", "X-Spam: 1\n", "Subject: Status: RO\n",
+		" folded\n", "X-Keywords2: 1\n", "X-IMAPbase2: 1\n", "Status RO\n",
 	};
 	static char box[2000];
 	size_t i;
@@ -913,7 +914,8 @@ uid_spread(void)
 	CHECK_INT(same, 0);
 	mbox_uidl(text, list[0]);
 	CHECK_INT(strlen(text), 32);
-	CHECK_INT(strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), 32);
+	CHECK_INT(strspn(text,
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), 32);
 }
 
 /* A mailbox of over 4 GiB: offsets and octets are 64 bits wide. */

@@ -101,8 +101,8 @@ forms(void)
 			CHECK_INT(chain.n, 1);
 			CHECK_INT(chain.leaf.not_after - chain.leaf.not_before, 60 * 86400);
 			CHECK_INT(chain.leaf.ca, 1);
-			CHECK_MEM(chain.leaf.subject, chain.leaf.nsubject, "\x30\x0c\x31\x0a\x30\x08"
-			    "\x06\x03\x55\x04\x03\x0c\x01t", 14);
+			CHECK_MEM(chain.leaf.subject, chain.leaf.nsubject, "\x30\x0c\x31\x0a"
+			    "\x30\x08\x06\x03\x55\x04\x03\x0c\x01t", 14);
 			CHECK_MEM(chain.leaf.exp, chain.leaf.nexp, "\1\0\1",
 			    chain.leaf.kind == BR_KEYTYPE_RSA ? 3 : 0);
 		}

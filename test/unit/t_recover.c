@@ -144,7 +144,8 @@ journal_was(int save)
 {
 	int fd = open("spool/journal", O_RDWR);
 
-	if (fd < 0 || (save ? fs_read(fd, journal_now, BOX, 0) : fs_write(fd, journal_now, BOX, 0)) < 0 ||
+	if (fd < 0 || (save ? fs_read(fd, journal_now, BOX, 0) :
+	    fs_write(fd, journal_now, BOX, 0)) < 0 ||
 	    close(fd) < 0)
 		abort();
 }
@@ -154,7 +155,8 @@ fresh(const char *mailbox)
 {
 	if (system("rm -rf mail spool tls lock") != 0)
 		abort();
-	spill("users", BYTES("alice:SCRAM-SHA-256$4096:AAAA$AAAA:AAAA\nbob:SCRAM-SHA-256$4096:AAAA$AAAA:AAAA\n"));
+	spill("users", BYTES("alice:SCRAM-SHA-256$4096:AAAA$AAAA:AAAA\n"
+	    "bob:SCRAM-SHA-256$4096:AAAA$AAAA:AAAA\n"));
 	CHECK_INT(child(start), 0);
 	nbefore = strlen(mailbox);
 	memcpy(before, mailbox, nbefore);
@@ -218,7 +220,8 @@ torn(const char *mailbox)
 static void
 foreign(void)
 {
-	static const char theirs[] = "From cron@here Sun Nov 22 04:00:00 2026\nSubject: theirs\n\nhi\n\n";
+	static const char theirs[] = "From cron@here Sun Nov 22 04:00:00 2026\n"
+	    "Subject: theirs\n\nhi\n\n";
 	char b[BOX];
 	const char *second;
 	size_t n;

@@ -12,8 +12,10 @@ static void
 test_outcomes(void)
 {
 	static const char *const one[] = { "a@x.example" };
-	static const char *const three[] = { "a@x.example", "b@x.example NOTIFY=SUCCESS", "c@y.example" };
-	static const char *const forward[] = { "a@x.example", "b@x.example FORWARD=list@localhost" };
+	static const char *const three[] = { "a@x.example", "b@x.example NOTIFY=SUCCESS",
+	    "c@y.example" };
+	static const char *const forward[] = { "a@x.example",
+	    "b@x.example FORWARD=list@localhost" };
 
 	post_out(one, 1);
 	CHECK(relay_busy(id));

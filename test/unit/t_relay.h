@@ -103,7 +103,8 @@ answer(int n, int state)
 		w->n = n;
 		w->state = n ? WAY_OPEN : state;
 		w->words = "no such thing";
-		(void)snprintf(w->status, sizeof(w->status), "%s", state == WAY_NEVER ? "5.1.2" : "4.4.3");
+		(void)snprintf(w->status, sizeof(w->status), "%s",
+		    state == WAY_NEVER ? "5.1.2" : "4.4.3");
 		w->done(w);
 	}
 }

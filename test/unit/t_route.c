@@ -186,7 +186,8 @@ find(int row, const char *domain)
 		CHECK_INT(done_calls, 1);
 	}
 	if (w.state != WAY_OPEN) {
-		(void)snprintf(out, sizeof(out), "%s %s", w.state == WAY_NEVER ? "never" : "later", w.status);
+		(void)snprintf(out, sizeof(out), "%s %s",
+		    w.state == WAY_NEVER ? "never" : "later", w.status);
 		return out;
 	}
 	until = w.until - loop_now;
@@ -217,7 +218,8 @@ static const struct {
 	{ MX, "slow.example", "later 4.4.3" },
 	{ MX, "half.example", "later 4.4.3" },
 	{ MX, "part.example", "open b.example=192.0.2.3" },
-	{ MX, "backup.example", "open a.example=2001:db8::1 a.example=192.0.2.1 a.example=192.0.2.2" },
+	{ MX, "backup.example",
+	    "open a.example=2001:db8::1 a.example=192.0.2.1 a.example=192.0.2.2" },
 	{ MX, "mine.example", "never 5.4.6" },
 	{ MX, "equal.example", "never 5.4.6" },
 	{ MX, "crowd.example", "open h9.example=192.0.2.19" },
@@ -254,7 +256,8 @@ main(void)
 	for (i = 0; i < LEN(ways); i++)
 		CHECK_STR(find(ways[i].row, ways[i].domain), ways[i].want);
 	for (i = 0; i < LEN(rows); i++)
-		CHECK_MSG(route_row(rows[i].sender, rows[i].recipient) == rows[i].row, "row %d", (int)i);
+		CHECK_MSG(route_row(rows[i].sender, rows[i].recipient) == rows[i].row,
+		    "row %d", (int)i);
 	/* what was not to be learnt is asked again soon */
 	(void)find(MX, "two.example");
 	CHECK_INT(until, 600000);

@@ -151,8 +151,8 @@ static const struct {
 	const struct route *route;
 	const char *script, *want;
 } outcomes[] = {
-	{ &clear, HI ONE MAIL OK RCPT("a") OK RCPT("b") "S550 5.1.1 no|" RCPT("c") "S450 4.2.0 x|" GO
-	    "S250 2.0.0 Ok|" BYE, "S2.0.0 F5.1.1 L4.2.0 ;done" },
+	{ &clear, HI ONE MAIL OK RCPT("a") OK RCPT("b") "S550 5.1.1 no|" RCPT("c") "S450 4.2.0 x|"
+	    GO "S250 2.0.0 Ok|" BYE, "S2.0.0 F5.1.1 L4.2.0 ;done" },
 	{ &clear, HI ONE MAIL OK RCPT("a") "S251 Ok|" RCPT("b") OK RCPT("c") "S252 Ok|" GO
 	    "S554 5.7.1 spam|" BYE, "F5.7.1 F5.7.1 F5.7.1 ;done" },
 	{ &clear, HI ONE MAIL OK RCPT("a") "S550 no|" RCPT("b") OK RCPT("c") OK GO
@@ -218,8 +218,8 @@ static const struct {
 	{ &lmtp, LHI PIPE BURST "S250 Ok|S250 Ok|S250 Ok|S250 Ok|S354 go|T|W599|S250 2.1.5 Ok|W599|"
 	    "S250 2.1.5 Ok|W599|S250 2.1.5 Ok|" BYE, "S2.1.5m S2.1.5m S2.1.5m ;done" },
 	/* it reports itself */
-	{ &lmtp, LHI "S250-x|S250-DSN|S250 8BITMIME|" MAIL OK RCPT("a") OK RCPT("b") OK RCPT("c") OK GO
-	    "S250 2.1.5 Ok|S250 2.1.5 Ok|S550 no|" BYE, "S2.1.5d S2.1.5d F5.0.0 ;done" },
+	{ &lmtp, LHI "S250-x|S250-DSN|S250 8BITMIME|" MAIL OK RCPT("a") OK RCPT("b") OK RCPT("c") OK
+	    GO "S250 2.1.5 Ok|S250 2.1.5 Ok|S550 no|" BYE, "S2.1.5d S2.1.5d F5.0.0 ;done" },
 };
 
 /* How long the client waits for each reply, and not longer. */
@@ -471,7 +471,8 @@ static const struct {
 	    "S250 2.6.0 Ok|" BYE, "S2.6.0d ;done" },
 	{ "F<s@here.example> BODY=8BITMIME RET=HDRS ENVID=q BY=login\n"
 	    "T<a@far.example> NOTIFY=NEVER\n", "x\n", HI NONE TXN BYE, "S2.6.0 ;done" },
-	{ "F<s@here.example> BODY=7BIT\nT<a@far.example>\n", "x\n", HI ONE TXN BYE, "S2.6.0 ;done" },
+	{ "F<s@here.example> BODY=7BIT\nT<a@far.example>\n", "x\n", HI ONE TXN BYE,
+	    "S2.6.0 ;done" },
 	{ LETTER, "x\n", HI DSN TXN BYE, "S2.6.0d ;done" },
 	/* no 8-bit text without 8BITMIME, in the header or behind it */
 	{ LETTER, "x: y\n\n\xc3\xa4\n", HI NONE BYE, "F5.6.3 ;done" },
@@ -490,7 +491,8 @@ static const struct {
 	{ "F<s@here.example> SMTPUTF8\nT<a@far.example>\n", "x: \xc3\xa4\n\nz\n", HI ALL
 	    "CMAIL FROM:<s@here.example> SIZE=9 SMTPUTF8|" OK RCPT("a") OK GO "S250 2.6.0 Ok|" BYE,
 	    "S2.6.0d ;done" },
-	{ "F<\xc3\xa4@here.example> SMTPUTF8\nT<a@far.example>\n", "x\n", HI ONE BYE, "F5.6.7 ;done" },
+	{ "F<\xc3\xa4@here.example> SMTPUTF8\nT<a@far.example>\n", "x\n", HI ONE BYE,
+	    "F5.6.7 ;done" },
 	{ "F<\xc3\xa4@here.example> SMTPUTF8\nT<a@far.example>\n", "x\n", HI ALL
 	    "CMAIL FROM:<\xc3\xa4@here.example> SIZE=2 SMTPUTF8|" OK RCPT("a") OK GO
 	    "S250 2.6.0 Ok|" BYE, "S2.6.0d ;done" },
@@ -499,7 +501,8 @@ static const struct {
 	{ "F<s@here.example>\nT<\xc3\xa4@far.example>\n", "x\n", HI ALL
 	    "CMAIL FROM:<s@here.example> SIZE=2|" OK RSET BYE, "F5.6.7 ;done" },
 	/* nor does a parameter that needs it go without it */
-	{ "F<s@here.example> SMTPUTF8\nT<a@far.example> NOTIFY=NEVER ORCPT=utf-8;\xc3\xa4@x\n", "x\n",
+	{ "F<s@here.example> SMTPUTF8\nT<a@far.example> NOTIFY=NEVER ORCPT=utf-8;\xc3\xa4@x\n",
+	    "x\n",
 	    HI DSN MAIL OK "CRCPT TO:<a@far.example> NOTIFY=NEVER|" OK GO "S250 2.6.0 Ok|" BYE,
 	    "S2.6.0d ;done" },
 	{ "F<s@here.example> SMTPUTF8\nT<a@far.example> ORCPT=utf-8;\xc3\xa4@x\n", "x\n",
@@ -702,7 +705,8 @@ test_sign(void)
 	clear_all();
 	(void)letter(BY, made, sizeof(made));
 	session(&clear, HI ONE TXN BYE);
-	n = (size_t)snprintf(line, sizeof(line), "n=%lu; b=%x\r\n", (unsigned long)sizeof(made), sum);
+	n = (size_t)snprintf(line, sizeof(line), "n=%lu; b=%x\r\n",
+	    (unsigned long)sizeof(made), sum);
 	CHECK(!memcmp(text, head, sizeof(head) - 1));
 	CHECK(!memcmp(text + sizeof(head) - 1, line, n));
 	o = stuffed(want, made, sizeof(made));
@@ -748,7 +752,8 @@ test_stop(void)
 	static const struct {
 		const char *before, *after, *want;
 	} t[] = {
-		{ HI ONE MAIL OK RCPT("a") OK "CDATA|S354 go|T|", "S250 2.6.0 Ok|" BYE, "S2.6.0 ;done" },
+		{ HI ONE MAIL OK RCPT("a") OK "CDATA|S354 go|T|", "S250 2.6.0 Ok|" BYE,
+		    "S2.6.0 ;done" },
 		{ HI ONE MAIL OK RCPT("a") OK "CDATA|S354 go|T|", "W601|", "L4.4.2 ;lost" },
 		{ HI ONE MAIL OK RCPT("a") OK "CDATA|", "Q|", "L4.4.2 ;lost" },
 		{ HI ONE MAIL, "Q|", "L4.4.2 ;lost" },
@@ -817,7 +822,8 @@ test_together(int victim)
 	static const struct client_user u = { many_next, many_sent, many_over };
 	static int number[TOGETHER] = { 0, 1, 2, 3 };
 	static const char script[] = "220 x\r\n250-x\r\n250 8BITMIME\r\n";
-	static const char rest_of_it[] = "250 Ok\r\n250 Ok\r\n354 go\r\n250 2.6.0 Ok\r\n221 bye\r\n";
+	static const char rest_of_it[] =
+	    "250 Ok\r\n250 Ok\r\n354 go\r\n250 2.6.0 Ok\r\n221 bye\r\n";
 	int i, k, turn;
 	ssize_t n;
 

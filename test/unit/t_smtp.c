@@ -19,7 +19,8 @@ static const struct script {
 	{ MX, BYTES(""), HI },
 	{ MX, BYTES("NOOP\r\nNOOP with words\r\nRSET\r\nHELP\r\nVRFY alice\r\nQUIT\r\n"),
 	    HI OK OK OK
-	    "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY STARTTLS AUTH QUIT: RFC 5321\r\n"
+	    "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY "
+	    "STARTTLS AUTH QUIT: RFC 5321\r\n"
 	    "252 2.0.0 Send it, then we will see\r\n" BYE "$" },
 	{ MX, BYTES("MAIL FROM:<s@far.example>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\nQUIT\r\n"),
 	    HI EHLO_FIRST EHLO_FIRST EHLO_FIRST BYE "$" },

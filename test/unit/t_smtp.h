@@ -42,7 +42,8 @@ guard_trusted(const struct ip *ip)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		if (ip_parse(&net, i ? "192.0.2.64" : "192.0.2.0") == 0 && ip_within(ip, &net, i ? 128 : 124))
+		if (ip_parse(&net, i ? "192.0.2.64" : "192.0.2.0") == 0 &&
+		    ip_within(ip, &net, i ? 128 : 124))
 			return i;
 	return -1;
 }

@@ -138,8 +138,8 @@ base64(void)
 		{ "\xfb\xef\xbe", "++++" },
 	};
 	static const char *const bad[] = {
-		"Z", "Zg", "Zg=", "Zh==", "Zm9=", "====", "Z===", "Zg==Zg==", "Zm 9", "Zm9v\n", "Zm-_",
-		"=Zg=", "Zg=a", "Z=g=", "Zm9vZg==Zm9v", "Zm9v====",
+		"Z", "Zg", "Zg=", "Zh==", "Zm9=", "====", "Z===", "Zg==Zg==", "Zm 9", "Zm9v\n",
+		"Zm-_", "=Zg=", "Zg=a", "Z=g=", "Zm9vZg==Zm9v", "Zm9v====",
 	};
 	char d[16];
 	size_t i, n;

@@ -57,7 +57,8 @@ names(void)
 		int want;
 	} t[] = {
 		{ "alice", 1 }, { "a", 1 }, { "0", 1 }, { "a.b-c_d9", 1 }, { "a..", 1 },
-		{ "abcdefghijklmnopqrstuvwxyz012345", 1 }, { "abcdefghijklmnopqrstuvwxyz0123456", 0 },
+		{ "abcdefghijklmnopqrstuvwxyz012345", 1 },
+		{ "abcdefghijklmnopqrstuvwxyz0123456", 0 },
 		{ "", 0 }, { ".", 0 }, { "..", 0 }, { ".a", 0 }, { "-a", 0 }, { "_a", 0 },
 		{ "Alice", 0 }, { "aB", 0 }, { "a/b", 0 }, { "a b", 0 }, { "a:b", 0 }, { "a\n", 0 },
 		{ "a\x80", 0 }, { "\xe4", 0 }, { "a+b", 0 }, { "a@b", 0 },
@@ -66,7 +67,8 @@ names(void)
 	size_t i;
 
 	for (i = 0; i < LEN(t); i++)
-		CHECK_MSG(user_valid(t[i].name, strlen(t[i].name)) == t[i].want, "\"%s\"", t[i].name);
+		CHECK_MSG(user_valid(t[i].name, strlen(t[i].name)) == t[i].want,
+		    "\"%s\"", t[i].name);
 	CHECK_INT(user_valid("a\0b", 3), 0);
 }
 
@@ -91,8 +93,8 @@ loading(void)
 	CHECK(user_at(3) == NULL && user_at(-1) == NULL && user_at(ACCOUNTS) == NULL);
 	CHECK_STR(user_at(0)->verifier, verifier(1));	/* the first of two lines counts */
 
-	(void)snprintf(text, sizeof(text), "dave:%s\ncarol:%s\nalice:%s\n", verifier(4), verifier(5),
-	    verifier(6));
+	(void)snprintf(text, sizeof(text), "dave:%s\ncarol:%s\nalice:%s\n", verifier(4),
+	    verifier(5), verifier(6));
 	put(text);
 	CHECK_INT(user_load(), 0);
 	CHECK_INT(user_find("alice", 5), 0);
@@ -307,7 +309,8 @@ logins(void)
 		const char *name;
 		int want;
 	} t[] = {
-		{ "alice", 0 }, { "Bob", 1 }, { "alice@example.org", 0 }, { "ALICE@Example.NET", 0 },
+		{ "alice", 0 }, { "Bob", 1 },
+		{ "alice@example.org", 0 }, { "ALICE@Example.NET", 0 },
 		{ "alice@mx.example.com", 0 }, { "alice@example.com", -1 }, { "alice@", -1 },
 		{ "@example.org", -1 }, { "", -1 }, { "nobody", -1 }, { "alice+x", -1 },
 		{ "sales", -1 }, { "postmaster", -1 }, { "a@b@example.org", -1 },
@@ -344,7 +347,8 @@ senders(void)
 	accounts();
 	for (i = 0; i < LEN(t); i++) {
 		CHECK_INT(addr_mailbox(&a, t[i].mailbox, strlen(t[i].mailbox)), 0);
-		CHECK_MSG(user_may_send(t[i].slot, &a) == t[i].want, "%d as %s", t[i].slot, t[i].mailbox);
+		CHECK_MSG(user_may_send(t[i].slot, &a) == t[i].want, "%d as %s",
+		    t[i].slot, t[i].mailbox);
 	}
 	memset(&a, 0, sizeof(a));
 	CHECK_INT(user_may_send(0, &a), 1);
@@ -387,7 +391,8 @@ leads(const char *mailbox)
 		if (user_in(&to, i))
 			n += snprintf(text + n, sizeof(text) - (size_t)n, "%s ", users[i].name);
 	for (i = 0; i < f.n; i++)
-		n += snprintf(text + n, sizeof(text) - (size_t)n, "%.*s ", (int)f.to[i].n, f.to[i].p);
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%.*s ",
+		    (int)f.to[i].n, f.to[i].p);
 	return text;
 }
 
@@ -419,7 +424,8 @@ forwarding(void)
 	accounts();
 	for (i = 0; i < LEN(t); i++) {
 		got = leads(t[i].mailbox);
-		if (i != 2)	/* two ways to alice, who has a row of her own: order does not matter */
+		/* two ways to alice, who has a row of her own: order does not matter */
+		if (i != 2)
 			CHECK_MSG(!strcmp(got, t[i].want), "%s: got %s, want %s", t[i].mailbox, got,
 			    t[i].want);
 	}
@@ -479,7 +485,8 @@ checks(void)
 	} t[] = {
 		{ { { "a", "b" }, { "b", "a" } }, "aliases[] row 1" },
 		{ { { "x", "a" }, { "a", "b" }, { "b", "alice a" } }, "aliases[] row 2" },
-		{ { { "a@example.org", "a@example.net" }, { "a", "a@example.org" } }, "leads back" },
+		{ { { "a@example.org", "a@example.net" }, { "a", "a@example.org" } },
+		    "leads back" },
 		{ { { "", "alice" } }, "row 1" },
 		{ { { "a", "" } }, "right side is empty" },
 		{ { { "a", "   " } }, "right side is empty" },
@@ -503,7 +510,8 @@ checks(void)
 	accounts();
 	for (i = 0; i < LEN(t); i++) {
 		set_aliases(t[i].row, t[i].row[2].from ? 3 : t[i].row[1].from ? 2 : 1);
-		CHECK_MSG(checked(said, sizeof(said)) == EX_CONFIG, "case %d is not refused", (int)i);
+		CHECK_MSG(checked(said, sizeof(said)) == EX_CONFIG,
+		    "case %d is not refused", (int)i);
 		CHECK_MSG(strstr(said, t[i].says) != NULL, "case %d: %s", (int)i, said);
 	}
 	set_aliases(outside_rows, LEN(outside_rows));

@@ -151,8 +151,8 @@ test_split(machine_fn *machine, const char *in, size_t n, const char *file, int 
 		ngot = machine(got, size, in, n, &c);
 		ok = ngot == nwant && !memcmp(got, want, nwant);
 	}
-	test_check(ok, file, line, "cut at %lu, then by %lu: another result", (unsigned long)c.first,
-	    (unsigned long)c.step);
+	test_check(ok, file, line, "cut at %lu, then by %lu: another result",
+	    (unsigned long)c.first, (unsigned long)c.step);
 	if (!ok) {
 		test_show("in  ", in, n);
 		test_show("cut ", got, ngot);
