@@ -484,7 +484,7 @@ rcpt(struct smtp *s, const char *p, size_t n)
 	HOLDS(r || *reply == '5');
 	if (!lines) {
 		/* a plain one goes to anywhere */
-		HOLDS(r < 1 || s->user < 0 || s->nout >= RECIPIENTS - 1 ||
+		HOLDS(r < 1 || s->user < 0 || was == RECIPIENTS || s->nout >= RECIPIENTS - 1 ||
 		    user_owns(a.domain, a.ndomain) || !addr_ascii(a.mailbox, a.nmailbox));
 		return;
 	}
