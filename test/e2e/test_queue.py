@@ -284,7 +284,7 @@ def ten_thousand_letters():
     assert p.returncode == 0 and text.count('\n') == 110000, text.count('\n')
     took = sorted(waits)[len(waits) * 99 // 100]
     if not SAN:
-        assert took < 0.02, 'NOOP took %.0f ms' % (took * 1000)
+        assert took < 0.05, 'NOOP took %.0f ms' % (took * 1000)
         assert s.heap() - before < 300, '%d KB more' % (s.heap() - before)
     for c in slow:
         c.close()
