@@ -94,6 +94,20 @@ def read(path):
 # ---- the server ----
 
 
+def free_port():
+    """A port that is free for UDP and TCP, below those that connections get for themselves."""
+    for _ in range(200):
+        a = '127.0.0.1', random.randrange(10000, 32000)
+        with socket.socket(type=socket.SOCK_DGRAM) as u, socket.socket() as t:
+            try:
+                u.bind(a)
+                t.bind(a)
+                return a[1]
+            except OSError:
+                continue
+    raise RuntimeError('no free port')
+
+
 def free_offset():
     """An N for -p such that all ports are free."""
     for _ in range(200):

@@ -118,19 +118,6 @@ def zones(d):
     return list(z) + ['broken.test']
 
 
-def free_port():
-    """A port that is free for UDP and TCP."""
-    for _ in range(100):
-        with socket.socket(type=socket.SOCK_DGRAM) as u, socket.socket() as t:
-            u.bind(('127.0.0.1', 0))
-            try:
-                t.bind(u.getsockname())
-                return u.getsockname()[1]
-            except OSError:
-                continue
-    raise RuntimeError('no free port')
-
-
 class Named:
     """A name server of the test's own: a command, and the port it listens on."""
     def __init__(self, name, port, argv, log):

@@ -24,12 +24,6 @@ WEAK = ['-newkey', 'rsa:1024']
 UNTRUSTED = 'certificate is not trusted'
 
 
-def port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
 class Makes:
     """Certificates: each a path without ending, which has .crt, .key and .chain."""
     def __init__(self, top):
@@ -123,7 +117,7 @@ class Peer:
 
 
 def s_server(c, *options):
-    n = port()
+    n = free_port()
     chain = ['-cert_chain', c + '.chain'] if read(c + '.chain') else []
     return Peer([
         'openssl', 's_server', '-accept', '127.0.0.1:%d' % n, '-cert', c + '.crt', '-key', c +
@@ -132,7 +126,7 @@ def s_server(c, *options):
 
 
 def gnutls(c, *options):
-    n = port()
+    n = free_port()
     write(c + '.all', read(c + '.crt') + read(c + '.chain'))
     return Peer([
         'gnutls-serv', '--echo', '-q', '--x509certfile', c + '.all', '--x509keyfile', c + '.key',
