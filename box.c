@@ -227,7 +227,7 @@ box_indexed(int user, const struct stamp *st)
 	boxes[user].indexed = boxes[user].seen = *st;
 }
 
-/* ---- what a mailbox gets for a letter ---- */
+/* ---- a letter as a mailbox has it ---- */
 
 /* An id begins with the microseconds. */
 int64_t

@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * One session with another server, SMTP or LMTP: letters are asked for one by one (send.c), and
- * each recipient gets its outcome. `input` reads replies, `drain` says what comes next:
+ * each recipient has its outcome in the end. `input` reads replies, `drain` says what comes next:
  *
  *	C_CONNECT, C_GREETING, C_EHLO, C_HELO, C_STARTTLS, C_SHAKE, C_AUTH, C_LOGIN, C_NAME,
  *	C_PASSWORD	what was said last, until a letter may come

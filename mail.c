@@ -327,7 +327,7 @@ on_signal(int sig)
 		got_stop = 1;
 }
 
-/* All are blocked but inside ppoll(), which gets `during`. */
+/* All are blocked but inside ppoll(), which takes `during`. */
 static void
 catch_signals(sigset_t *during)
 {

@@ -17,14 +17,14 @@
 #include <unistd.h>
 
 #include "lib/fs.h"
+#include "lib/log.h"
 #include "lib/text.h"
 #include "relay.h"
 #include "store.h"
 
 enum {
 	TOUCHED = 512,		/* files that a checkpoint must sync */
-	/* of these: the file system is synced as a whole, which is faster */
-	MANY = 32,
+	MANY = 32,		/* of these: one syncfs() for all, which is faster */
 	UNNOTED = 256,
 	PIECE = 1 << 14
 };
@@ -39,10 +39,10 @@ static struct {
 	int fresh;		/* made since the last checkpoint: all of it is in the journal */
 } touched[TOUCHED];
 static int ntouched;
+/* Marks that the disk did not take: recovery is tried until it does. */
 static struct {
 	char id[ID_TEXT];
 	struct mark mark;
-/* marks that the disk did not take: recovery is tried until it does */
 } unnoted[UNNOTED];
 static int nunnoted;
 static int dir_dirty;
@@ -163,7 +163,7 @@ out_open(const char *id, int held, off_t *text, off_t *end)
 
 /* ---- what a checkpoint must sync ---- */
 
-/* Sync the whole file system: 1; 0: it must be done file by file. */
+/* syncfs() for all of them: 1; 0: it must be done file by file. */
 static int
 sync_all(void)
 {
@@ -317,6 +317,9 @@ out_mark(const char *id, int fd, off_t at, char state)
 	if (nunnoted < UNNOTED) {
 		(void)text_copy(unnoted[nunnoted].id, ID_TEXT, id, strlen(id));
 		unnoted[nunnoted++].mark = k;
+	} else {
+		log_event(id, "possible-duplicate at=%lld note=\"it could not be noted what became "
+		    "of a recipient\"", (long long)at);
 	}
 	return -1;
 }

@@ -24,8 +24,7 @@ enum {
 	HASH = 4096,
 	WALK = 64,		/* names in a slice of the walk */
 	GIVE_UPS = 16,		/* jobs without a host in a slice */
-	/* sessions that broke off, one after the other, before the host rests */
-	LOSSES = 3,
+	LOSSES = 3,		/* sessions in a row that broke off: then the host rests */
 	PROBES = (CLIENTS + 1) / 2,	/* sessions at once with hosts that may never answer */
 	AGAIN_MS = 100,		/* when something that is full may have room */
 	SLOW_MS = 1000		/* a session with a job for so long is not waited for */
@@ -44,7 +43,7 @@ struct job {
 
 struct dest {
 	char domain[ADDR_DOMAIN + 1];	/* "" with a row that names a host */
-	int row;			/* of routes[], or enum below */
+	int row;			/* of routes[], NO_ROW or HERE */
 	int used;
 	int chain;			/* of the hash by domain */
 	int head, tail;			/* jobs that wait, -1 */

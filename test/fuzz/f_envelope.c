@@ -118,6 +118,12 @@ store_broken(void)
 }
 
 void
+log_event(const char *id, const char *fmt, ...)
+{
+	HOLDS(id && fmt && !"an event");
+}
+
+void
 store_trouble(const char *what)
 {
 	HOLDS(!what);

@@ -18,6 +18,12 @@ static char in[MOST], now[MOST + 1];
 /* ---- what the others do ---- */
 
 void
+log_event(const char *id, const char *fmt, ...)
+{
+	HOLDS(id && fmt && !"an event");
+}
+
+void
 store_trouble(const char *what)
 {
 	(void)what;

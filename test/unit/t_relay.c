@@ -534,6 +534,48 @@ test_slow(void)
 	CHECK_STR(states(), "gone");
 }
 
+/* More than can be kept until the disk takes it: who may get a letter twice is in the log. */
+static void
+test_unnoted(void)
+{
+	static char names[100][40];
+	const char *rcpt[100];
+	struct sending *s[3];
+	int i, k;
+
+	CHECK_INT(store_checkpoint(), 0);
+	CHECK_INT(files_in("spool/out"), 0);
+	for (k = 0; k < 3; k++) {
+		for (i = 0; i < 100; i++) {
+			(void)snprintf(names[i], sizeof(names[i]), "r%d@unnoted%d.example", i, k);
+			rcpt[i] = names[i];
+		}
+		post_out(rcpt, 100);
+	}
+	go();
+	CHECK_INT(ntalks, 3);
+	for (k = 0; k < 3; k++) {
+		s[k] = talks[k].u->next(talks[k].arg);
+		if (!CHECK(s[k] && s[k]->n == 100))
+			return;
+	}
+	fault_set(F_WRITE, 1, 1, ENOSPC);
+	for (k = 0; k < 3; k++) {
+		CHECK(!was_logged("possible-duplicate"));
+		for (i = 0; i < 100; i++)
+			s[k]->to[i].outcome = O_SENT;
+		talks[k].u->sent(talks[k].arg, s[k]);
+		talks[k].u->over(talks[k].arg, OVER_DONE, "", "");
+	}
+	CHECK(was_logged("possible-duplicate at="));
+	ntalks = 0;
+	heal(6);
+	CHECK_INT(relay_flush(NULL), 0);
+	go();
+	CHECK_INT(talk("s"), 300 - 256);
+	CHECK_STR(states(), "gone");
+}
+
 /* A letter does not wait for a session that is busy for long with another one. */
 static void
 test_busy(void)
@@ -774,6 +816,7 @@ main(void)
 	test_busy();
 	test_report();
 	test_full();
+	test_unnoted();
 	test_losses();
 	test_drop_local();
 	test_login();
