@@ -21,24 +21,32 @@ CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prot
 	-Wmissing-prototypes -Wvla -Os -g -fPIE -fstack-protector-strong
 
 OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/envelope.o $(OUT)/pop3.o $(OUT)/guard.o \
-	$(OUT)/user.o $(OUT)/box.o $(OUT)/drop.o $(OUT)/store.o $(OUT)/queue.o $(OUT)/recover.o \
-	$(OUT)/out.o $(OUT)/relay.o $(OUT)/outcome.o $(OUT)/route.o $(OUT)/client.o $(OUT)/send.o \
-	$(OUT)/bounce.o $(OUT)/forward.o $(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o \
-	$(OUT)/trust.o $(OUT)/sign.o $(OUT)/admin.o $(OUT)/view.o $(OUT)/sendmail.o $(OUT)/addr.o \
-	$(OUT)/alist.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dns.o $(OUT)/dnsmsg.o $(OUT)/dot.o \
-	$(OUT)/fs.o $(OUT)/header.o $(OUT)/idn.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o \
-	$(OUT)/loop.o $(OUT)/mbox.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sasl.o $(OUT)/scram.o \
-	$(OUT)/spki.o $(OUT)/srs.o $(OUT)/text.o $(OUT)/x509.o
-SRC = mail.c smtp.c envelope.c pop3.c guard.c user.c box.c drop.c store.c queue.c \
-	recover.c out.c relay.c outcome.c route.c client.c send.c bounce.c forward.c control.c \
-	tls.c cert.c trust.c sign.c admin.c view.c sendmail.c lib/addr.c lib/alist.c lib/compat.c \
-	lib/dkim.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/fs.c lib/header.c lib/idn.c lib/ip.c \
-	lib/journal.c lib/log.c lib/loop.c lib/mbox.c lib/pem.c lib/reply.c lib/sasl.c \
-	lib/scram.c lib/spki.c lib/srs.c lib/text.c lib/x509.c
-HDR = mail.h client.h control.h relay.h smtp.h store.h tls.h $(CONFIG) lib/addr.h \
-	lib/alist.h lib/dkim.h lib/dns.h lib/dnsmsg.h lib/dot.h lib/fs.h lib/header.h lib/idn.h \
-	lib/ip.h lib/journal.h lib/log.h lib/loop.h lib/mbox.h lib/pem.h lib/reply.h lib/sasl.h \
-	lib/scram.h lib/spki.h lib/srs.h lib/text.h lib/vec.h lib/x509.h
+	$(OUT)/login.o $(OUT)/limit.o $(OUT)/grey.o $(OUT)/rules.o $(OUT)/scan.o \
+	$(OUT)/inspect.o $(OUT)/user.o $(OUT)/box.o $(OUT)/drop.o $(OUT)/letter.o $(OUT)/store.o \
+	$(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o $(OUT)/relay.o $(OUT)/outcome.o \
+	$(OUT)/route.o $(OUT)/client.o $(OUT)/send.o $(OUT)/bounce.o $(OUT)/forward.o \
+	$(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o $(OUT)/trust.o $(OUT)/sign.o $(OUT)/admin.o \
+	$(OUT)/view.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/alist.o $(OUT)/authres.o \
+	$(OUT)/canon.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dkimcheck.o $(OUT)/dmarc.o \
+	$(OUT)/dns.o $(OUT)/dnsmsg.o $(OUT)/dot.o $(OUT)/from.o $(OUT)/fs.o $(OUT)/header.o \
+	$(OUT)/idn.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o $(OUT)/loop.o $(OUT)/mbox.o \
+	$(OUT)/milter.o $(OUT)/mime.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sandbox.o $(OUT)/sasl.o \
+	$(OUT)/scram.o $(OUT)/spf.o $(OUT)/spki.o $(OUT)/srs.o $(OUT)/table.o $(OUT)/text.o \
+	$(OUT)/x509.o
+SRC = mail.c smtp.c envelope.c pop3.c guard.c login.c limit.c grey.c rules.c scan.c inspect.c \
+	user.c box.c drop.c letter.c store.c queue.c recover.c out.c relay.c outcome.c route.c \
+	client.c send.c bounce.c forward.c control.c tls.c cert.c trust.c sign.c admin.c view.c \
+	sendmail.c lib/addr.c lib/alist.c lib/authres.c lib/canon.c lib/compat.c lib/dkim.c \
+	lib/dkimcheck.c lib/dmarc.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/from.c lib/fs.c \
+	lib/header.c lib/idn.c lib/ip.c lib/journal.c lib/log.c lib/loop.c lib/mbox.c \
+	lib/milter.c lib/mime.c lib/pem.c lib/reply.c lib/sandbox.c lib/sasl.c lib/scram.c \
+	lib/spf.c lib/spki.c lib/srs.c lib/table.c lib/text.c lib/x509.c
+HDR = mail.h check.h client.h control.h relay.h smtp.h store.h tls.h $(CONFIG) lib/addr.h \
+	lib/alist.h lib/authres.h lib/canon.h lib/dkim.h lib/dkimcheck.h lib/dmarc.h lib/dns.h \
+	lib/dnsmsg.h lib/dot.h lib/from.h lib/fs.h lib/header.h lib/idn.h lib/ip.h lib/journal.h \
+	lib/log.h lib/loop.h lib/mbox.h lib/milter.h lib/mime.h lib/pem.h lib/reply.h \
+	lib/sandbox.h lib/sasl.h lib/scram.h lib/spf.h lib/spki.h lib/srs.h lib/table.h \
+	lib/text.h lib/vec.h lib/x509.h
 
 # BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
 INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
@@ -74,6 +82,13 @@ $(OUT)/smtp.o: smtp.c; $(COMPILE) smtp.c
 $(OUT)/envelope.o: envelope.c; $(COMPILE) envelope.c
 $(OUT)/pop3.o: pop3.c; $(COMPILE) pop3.c
 $(OUT)/guard.o: guard.c; $(COMPILE) guard.c
+$(OUT)/login.o: login.c; $(COMPILE) login.c
+$(OUT)/limit.o: limit.c; $(COMPILE) limit.c
+$(OUT)/grey.o: grey.c; $(COMPILE) grey.c
+$(OUT)/rules.o: rules.c; $(COMPILE) rules.c
+$(OUT)/scan.o: scan.c; $(COMPILE) scan.c
+$(OUT)/inspect.o: inspect.c; $(COMPILE) inspect.c
+$(OUT)/letter.o: letter.c; $(COMPILE) letter.c
 $(OUT)/user.o: user.c; $(COMPILE) user.c
 $(OUT)/box.o: box.c; $(COMPILE) box.c
 $(OUT)/drop.o: drop.c; $(COMPILE) drop.c
@@ -108,6 +123,16 @@ $(OUT)/srs.o: lib/srs.c; $(COMPILE) lib/srs.c
 $(OUT)/dot.o: lib/dot.c; $(COMPILE) lib/dot.c
 $(OUT)/fs.o: lib/fs.c; $(COMPILE) lib/fs.c
 $(OUT)/header.o: lib/header.c; $(COMPILE) lib/header.c
+$(OUT)/authres.o: lib/authres.c; $(COMPILE) lib/authres.c
+$(OUT)/canon.o: lib/canon.c; $(COMPILE) lib/canon.c
+$(OUT)/dkimcheck.o: lib/dkimcheck.c; $(COMPILE) lib/dkimcheck.c
+$(OUT)/dmarc.o: lib/dmarc.c; $(COMPILE) lib/dmarc.c
+$(OUT)/from.o: lib/from.c; $(COMPILE) lib/from.c
+$(OUT)/milter.o: lib/milter.c; $(COMPILE) lib/milter.c
+$(OUT)/mime.o: lib/mime.c; $(COMPILE) lib/mime.c
+$(OUT)/sandbox.o: lib/sandbox.c; $(COMPILE) lib/sandbox.c
+$(OUT)/spf.o: lib/spf.c; $(COMPILE) lib/spf.c
+$(OUT)/table.o: lib/table.c; $(COMPILE) lib/table.c
 $(OUT)/idn.o: lib/idn.c; $(COMPILE) lib/idn.c
 $(OUT)/ip.o: lib/ip.c; $(COMPILE) lib/ip.c
 $(OUT)/journal.o: lib/journal.c; $(COMPILE) lib/journal.c

@@ -137,6 +137,117 @@ static const char dkim_selector[] = "maild";
  * store. */
 static const mode_t control_mode = 0600, submit_mode = 0666;
 
+/* ---- strangers: mail from outside, without a login and not from trusted[] ---- */
+
+/*
+ * What follows from what is found out about a stranger and its message; a finding without a row:
+ * A_ACCEPT. The severest row that fits counts; what passes DMARC or is on a list of the good is not
+ * judged by SPF, names and greylisting.
+ *
+ * finding   see mail.h
+ * action    A_ACCEPT; A_MARK: X-Spam-Flag: YES, and into the mailbox of NAME.junk if there is such
+ *           an account beside NAME; A_GREYLIST: may come again in some minutes; A_REFUSE
+ */
+static const struct policy policies[] = {
+	{ F_EARLY,            A_REFUSE },	/* no mail server does that */
+	{ F_PTR,              A_GREYLIST },
+	{ F_HELO_NAME,        A_GREYLIST },
+	{ F_HELO_ALIEN,       A_REFUSE },
+	{ F_OWN_SENDER,       A_REFUSE },
+	{ F_SPF_SOFTFAIL,     A_GREYLIST },
+	{ F_SPF_FAIL,         A_MARK },
+	{ F_SPF_PERM,         A_GREYLIST },
+	{ F_AUTHOR,           A_REFUSE },
+	{ F_DMARC_QUARANTINE, A_MARK },
+	{ F_DMARC_REJECT,     A_REFUSE },
+};
+
+/* How long a stranger waits for the greeting (ms); who speaks meanwhile is F_EARLY. */
+static const int64_t greeting_pause = 1000;
+
+/* Names, lists and policies that the DNS has not told after so long (ms) count as not known. */
+static const int64_t guard_wait = 15000;
+
+/*
+ * Lists of addresses in the DNS (RFC 5782). Most want to be asked from a name server of your own;
+ * their answers 127.255.255.* mean that they do not answer you, and never count.
+ *
+ * zone      asked for the address, turned round, in front of it
+ * answers   those that count: "*", "127.0.0.[2-9]"
+ * action    as above; A_ACCEPT: a list of the good
+ */
+static const struct dnslist dnslists[] = {
+	{ "", "", A_ACCEPT },
+	/* { "list.dnswl.org",   "127.0.*.[1-3]", A_ACCEPT }, */
+	/* { "zen.spamhaus.org", "127.0.0.*",     A_REFUSE }, */
+	/* { "bl.spamcop.net",   "127.0.0.2",     A_GREYLIST }, */
+};
+
+/* Greylisting: who comes again after grey_wait and within grey_retry (ms) is known, and his network
+ * passes for grey_known after his last letter. */
+static const int64_t grey_wait = 300000, grey_retry = 86400000, grey_known = 3024000000;
+
+/*
+ * Rules of your own, before all that is above. At each place (in the order of a session) the first
+ * row that matches counts, and then no rule of a later place.
+ *
+ * place     IN_CONNECTION (address, or its name), IN_HELO, IN_MAIL, IN_RCPT (addresses; one rule for
+ *           each recipient), IN_HEADER (a field, decoded), IN_ATTACHMENT (file names)
+ * field     IN_HEADER: which, else ""
+ * pattern   as of fnmatch(3), any case; several with | between them
+ * deed      DO_ACCEPT (and ask nothing else), DO_REFUSE, DO_MARK, DO_DISCARD (taken and thrown away),
+ *           DO_REDIRECT (instead), DO_COPY (as well), DO_MAILBOX (into this account's only)
+ * argument  an address, an account, or the words of a refusal
+ */
+static const struct rule rules[] = {
+	/* place         field      pattern              deed        argument */
+	/* { IN_CONNECTION, "",       "192.0.2.*",         DO_ACCEPT,   "" }, */
+	/* { IN_MAIL,       "",       "*@friend.example",  DO_ACCEPT,   "" }, */
+	/* { IN_RCPT,       "",       "old@*",             DO_REFUSE,   "has left us" }, */
+	/* { IN_HEADER,     "Subject", "*[invoice]*",      DO_COPY,     "accounts" }, */
+	/* { IN_HEADER,     "List-Id", "*<dev.example>*",  DO_MAILBOX,  "lists" }, */
+	/* programs for Windows; DO_REFUSE makes it strict */
+	{ IN_ATTACHMENT, "", "*.exe|*.scr|*.com|*.pif|*.bat|*.cmd|*.vb[es]|*.js|*.jse|*.ws[fh]"
+	    "|*.hta|*.cpl|*.msi|*.lnk|*.ps1|*.jar|*.reg|*.iso|*.img|*.vhd", DO_MARK, "" },
+};
+
+/*
+ * Content scanners that speak the milter protocol, one after the other (maild.8 says how some are
+ * set up).
+ *
+ * name      for the log
+ * address   "inet:ADDRESS:PORT" or "unix:PATH", a socket in the store
+ * ours      1: mail of our own people goes there too
+ * down      DOWN_ACCEPT or DOWN_TEMPFAIL, if it does not answer
+ * ms        that a message may take there
+ */
+static const struct scanner scanners[] = {
+	{ "", "", 0, DOWN_ACCEPT, 0 },
+	/* { "clamav", "inet:127.0.0.1:7357",  1, DOWN_TEMPFAIL, 60000 }, */
+	/* { "rspamd", "inet:127.0.0.1:11332", 0, DOWN_ACCEPT,   30000 }, */
+};
+
+/*
+ * What one address, and its network (/24 of IPv4, /64 of IPv6), may do. Networks of trusted[] are
+ * not counted.
+ *
+ * counted   C_OPEN connections at once, C_CONNECTS connections, C_MESSAGES, C_REFUSED recipients
+ *           that do not exist, C_LOGINS that failed
+ * window    the time (ms) in which they are counted
+ * ban       for so long (ms) nothing is taken from there then, also after a restart
+ */
+static const struct limit limits[] = {
+	/* counted     address  network  window   ban */
+	{ C_OPEN,          20,      60,       0,        0 },
+	{ C_CONNECTS,      60,     200,   60000,        0 },
+	{ C_MESSAGES,     100,     300,   60000,        0 },
+	{ C_REFUSED,       20,      60, 3600000,  3600000 },
+	{ C_LOGINS,        10,      40, 3600000, 86400000 },
+};
+
+/* The answer to a recipient that does not exist waits so long (ms), longer with each. */
+static const int64_t tarpit = 500, tarpit_max = 10000;
+
 /* ---- passwords ---- */
 
 /* Shortest password, in octets. */
@@ -162,6 +273,9 @@ enum {
 	RECIPIENTS = 100,	/* of one message; RFC 5321 wants at least 100 */
 	ERRORS = 20,		/* a session with more errors is ended */
 	GUARDED = 512,		/* addresses with failed logins that are remembered */
+	COUNTED = 4096,		/* addresses and networks that are counted (a power of two) */
+	GREYS = 16384,		/* letters and networks that greylisting knows (a power of two) */
+	INSPECTED = 64,		/* messages of strangers looked into at once */
 	BOXES = 64,		/* mailboxes written to between two checkpoints */
 	CLIENTS = 64,		/* sessions with other servers at once; also of SESSIONS */
 	PER_HOST = 4,		/* of these, with one destination */

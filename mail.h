@@ -67,6 +67,68 @@ struct route {
 	enum route_protocol protocol;
 };
 
+/* What is found out about a stranger and its mail, and what may follow from it. */
+enum finding {
+	F_EARLY,			/* it spoke before our greeting */
+	F_PTR,				/* its address has no name, or one that does not lead back */
+	F_PTR_LATER,			/* that could not be found out now */
+	F_HELO_NAME,			/* HELO with something that is no full host name or literal */
+	F_HELO_ALIEN,			/* with our name, or an address that it does not have */
+	F_OWN_SENDER,			/* one of our domains as its envelope sender */
+	F_SPF_NONE, F_SPF_NEUTRAL, F_SPF_SOFTFAIL, F_SPF_FAIL, F_SPF_TEMP, F_SPF_PERM,
+	F_DKIM_NONE, F_DKIM_FAIL,	/* no signature; some, and none is right */
+	F_AUTHOR,				/* no author, two From, a NUL: tricks with alignment */
+	F_DMARC_NONE,			/* no policy */
+	F_DMARC_WATCH, F_DMARC_QUARANTINE, F_DMARC_REJECT, /* it fails: p=none and the others */
+	F_DMARC_TEMP, F_DMARC_PERM,
+	NFINDINGS
+};
+
+/* The severest of all findings counts. */
+enum action { A_ACCEPT, A_MARK, A_GREYLIST, A_REFUSE };
+
+struct policy {
+	enum finding finding;
+	enum action action;
+};
+
+struct dnslist {
+	const char *zone;
+	const char *answers;		/* fnmatch() of an address: "127.0.0.[2-9]" */
+	enum action action;		/* A_ACCEPT: a list of the good, others do not count then */
+};
+
+/* Where a rule looks, and what it does. */
+enum place { IN_CONNECTION, IN_HELO, IN_MAIL, IN_RCPT, IN_HEADER, IN_ATTACHMENT };
+enum deed { DO_ACCEPT, DO_REFUSE, DO_MARK, DO_DISCARD, DO_REDIRECT, DO_COPY, DO_MAILBOX };
+
+struct rule {
+	enum place place;
+	const char *field;		/* IN_HEADER: its name, else "" */
+	const char *pattern;		/* fnmatch(), any case; several between "|" */
+	enum deed deed;
+	const char *arg;		/* address or account, words of a refusal */
+};
+
+/* A content scanner that speaks the milter protocol. */
+struct scanner {
+	const char *name;
+	const char *address;		/* "inet:127.0.0.1:11332", "unix:path/in/the/store" */
+	int ours;			/* 1: it sees the mail of our own people too */
+	enum { DOWN_ACCEPT, DOWN_TEMPFAIL } down;
+	int64_t ms;			/* that it may take for a message */
+};
+
+/* What is counted for strangers (trusted[] networks are none), over a time. */
+enum counted { C_OPEN, C_CONNECTS, C_MESSAGES, C_REFUSED, C_LOGINS, NCOUNTED };
+
+struct limit {
+	enum counted counted;
+	int address, network;		/* most for an address, and for its /24 or /64; 0: any */
+	int64_t window;			/* ms */
+	int64_t ban;			/* ms; 0: only until the window ends */
+};
+
 /* ---- mail.c ---- */
 
 enum { HOST_TEXT = 256, ID_TEXT = 24, NAME_TEXT = 33 };
@@ -161,7 +223,7 @@ void user_check(void);
 /* The same for what config.h says of passwords; user_check does it too. */
 void user_check_passwords(void);
 
-/* ---- guard.c: is this peer welcome? Logins and what failed ones cost ---- */
+/* ---- login.c: names and passwords ---- */
 
 struct login {
 	struct sasl sasl;
@@ -186,14 +248,16 @@ int64_t guard_failed(const struct ip *peer);
 /* A login succeeded. */
 void guard_passed(const struct ip *peer);
 
-/* The row of trusted[] for an address, -1: none. */
-int guard_trusted(const struct ip *peer);
-
 /*
  * One more recipient from a login (user >= 0) or a trusted address (user -1): 0, or -1: it has had
  * its hourly number (the first refusal of an hour is logged).
  */
 int guard_spend(int user, const struct ip *peer);
+
+/* ---- guard.c: is this peer welcome? (For sessions: check.h) ---- */
+
+/* The row of trusted[] for an address, -1: none. */
+int guard_trusted(const struct ip *peer);
 
 /* Start: check trusted[]; die() with the row. */
 void guard_check(void);

@@ -4,6 +4,7 @@
 #undef CONFIG
 #define CONFIG "test/unit/t_guard.h"
 #include "guard.c"
+#include "login.c"
 
 #include <sys/wait.h>
 

@@ -7,6 +7,7 @@
 #undef CONFIG
 #define CONFIG "test/unit/t_pop3.h"
 #include "guard.c"
+#include "login.c"
 #include "pop3.c"
 
 #include <errno.h>

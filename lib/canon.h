@@ -1,0 +1,4 @@
+/* (being written) */
+#ifndef CANON_H
+#define CANON_H
+#endif

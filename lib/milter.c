@@ -1,0 +1,3 @@
+/* See LICENSE file for copyright and licence details. */
+/* (being written) */
+#include "milter.h"

@@ -1,0 +1,4 @@
+/* (being written) */
+#ifndef MILTER_H
+#define MILTER_H
+#endif

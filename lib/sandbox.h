@@ -1,0 +1,31 @@
+/* Giving up what a running server does not need: seccomp, Landlock, limits. Linux only. */
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	SANDBOX_SECCOMP = 1,	/* system calls that are not on the list kill the process */
+	SANDBOX_FILES = 2,	/* Landlock: nothing outside the directory */
+	SANDBOX_PORTS = 4,	/* Landlock: TCP connections only to the ports, no bind */
+	SANDBOX_LIMITS = 8,	/* no core, no new process, files no larger than .. */
+	SANDBOX_DUMP = 16,	/* not dumpable, no_new_privs */
+	SANDBOX_SIGNALS = 32	/* Landlock: no signals and no abstract sockets to others */
+};
+
+struct sandbox {
+	const char *dir;		/* the store: all that is opened is below it */
+	const uint16_t *ports;		/* that TCP connects to */
+	int nports;
+	int bind;			/* a socket in the store is still to be made: bind and listen stay */
+	uint64_t file_max;		/* octets of a file; 0: no limit */
+};
+
+/*
+ * Enter it, for good, after all listeners are bound and root is gone. What the kernel does not know
+ * is left out: SANDBOX_ bits of what holds now. -1 with errno: something the kernel knows has failed.
+ */
+int sandbox_enter(const struct sandbox *s);
+
+#endif
