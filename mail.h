@@ -299,10 +299,10 @@ const char *tls_cipher(const struct conn *c);
 /* n unpredictable bytes (getrandom). */
 void random_bytes(void *p, size_t n);
 
-/* ---- store.c: accepted letters ---- */
+/* ---- letter.c: a letter on its way in ---- */
 
 /*
- * A letter on its way in. Its envelope and text are streamed into spool/tmp; letter_finish() puts
+ * Its envelope and text are streamed into spool/tmp; letter_finish() puts
  * it into the journal, and after the sync at the end of the turn `done` is told.
  */
 struct letter {
@@ -325,12 +325,6 @@ struct letter {
 	struct letter *next;		/* in the turn's list */
 };
 
-/* Is there room for a letter of so many bytes (0: unknown)? R_OK, or R_TEMP (452 4.3.1). */
-enum res store_room(uint64_t size);
-
-/* Has a sync failed, so that nothing is accepted now? */
-int store_broken(void);
-
 /* Begin: the sender's mailbox as written ("" for the null sender), and parameters as in relay.h (""
  * or "KEY=VALUE KEY"). slot: the connection's; SESSIONS and above: our own letters
  * (OWN_LETTERS). */
@@ -346,11 +340,27 @@ enum res letter_out(struct letter *l, const char *rcpt, size_t n, const char *pa
 /* Text with LF line ends. Errors are kept in l->bad; the rest is swallowed. */
 void letter_text(struct letter *l, const char *p, size_t n);
 
-/* The text is complete: into the journal, `done` is called at the end of the turn. */
-void letter_finish(struct letter *l);
-
 /* Forget it. Safe at any time; one that is finished is committed first. */
 void letter_abort(struct letter *l);
+
+/* n octets of its text at an offset: how many (0: its end), -1: it cannot be read. */
+long letter_read(const struct letter *l, char *p, size_t n, uint64_t at);
+
+/* dst, which is forgotten first, becomes src, which is empty then. */
+void letter_move(struct letter *dst, struct letter *src);
+
+extern const size_t letter_memory;
+
+/* ---- store.c: accepted letters ---- */
+
+/* Is there room for a letter of so many bytes (0: unknown)? R_OK, or R_TEMP (452 4.3.1). */
+enum res store_room(uint64_t size);
+
+/* Has a sync failed, so that nothing is accepted now? */
+int store_broken(void);
+
+/* The text is complete: into the journal, `done` is called at the end of the turn. */
+void letter_finish(struct letter *l);
 
 /* Be the only server on the store in the present directory, or die() saying who is. */
 void store_lock(void);

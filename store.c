@@ -50,22 +50,11 @@ struct owed {
 	int local, out;
 };
 
-/*
- * What was written to a letter last stays here until it is too much or another letter wants the
- * pen: small letters need no scratch file, and others are written in large pieces.
- */
-struct pen {
-	struct letter *l;		/* whose it is; NULL: free */
-	size_t n;
-	char b[8192];
-};
-
-enum { PENS = 64, TURNS = 4 };	/* a letter waits so many turns for others to be synced with */
+enum { TURNS = 4 };		/* a letter waits so many turns for others to be synced with */
 
 struct journal journal;
 void (*store_out)(const char *id);
 
-static struct pen pens[PENS];
 static struct owed owed[SESSIONS];
 static int nowed;
 static struct letter *batch, **batch_end = &batch;
@@ -76,7 +65,7 @@ static int64_t checkpoint_at;		/* when the next is due, 0: none */
 static int64_t heal_at;
 static char piece[1 << 15];
 
-const size_t store_memory = sizeof(owed) + sizeof(piece) + sizeof(pens);
+const size_t store_memory = sizeof(owed) + sizeof(piece);
 
 void
 store_trouble(const char *what)
@@ -98,7 +87,7 @@ store_break(const char *what)
 	broken = 1;
 }
 
-/* ---- a letter on its way in ---- */
+/* ---- is there room? ---- */
 
 enum res
 store_room(uint64_t size)
@@ -126,165 +115,6 @@ int
 store_broken(void)
 {
 	return broken;
-}
-
-static void
-scratch_path(char path[PATH_TEXT], int slot)
-{
-	(void)snprintf(path, PATH_TEXT, "spool/tmp/%d", slot);
-}
-
-/* Into the file with what the pen holds: 0, or -1 and the letter is bad. */
-static int
-spill(struct letter *l)
-{
-	char path[PATH_TEXT];
-
-	if (l->bad || !l->pen || !l->pen->n)
-		return l->bad ? -1 : 0;
-	if (l->fd < 0) {
-		scratch_path(path, l->slot);
-		l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	}
-	if (l->fd < 0 || fs_write(l->fd, l->pen->b, l->pen->n, l->size - (off_t)l->pen->n) < 0) {
-		l->bad = R_TEMP;
-		l->full = errno == ENOSPC || errno == EDQUOT;
-		store_trouble("scratch");
-		return -1;
-	}
-	l->pen->n = 0;
-	return 0;
-}
-
-static void
-drop_pen(struct letter *l)
-{
-	if (l->pen)
-		l->pen->l = NULL;
-	l->pen = NULL;
-}
-
-/* A pen for a letter: another one must finish with its own when there are too many. */
-static void
-take_pen(struct letter *l)
-{
-	static int next;
-	struct pen *p = &pens[next];
-
-	next = (next + 1) % PENS;
-	if (p->l) {
-		(void)spill(p->l);	/* it knows of the trouble */
-		drop_pen(p->l);
-	}
-	p->l = l;
-	p->n = 0;
-	l->pen = p;
-}
-
-static void
-append(struct letter *l, const char *p, size_t n)
-{
-	size_t k;
-
-	if (!l->pen)
-		take_pen(l);
-	while (n && !l->bad) {
-		k = sizeof(l->pen->b) - l->pen->n;
-		if (!k) {
-			(void)spill(l);		/* it notes the trouble */
-			continue;
-		}
-		k = k < n ? k : n;
-		memcpy(l->pen->b + l->pen->n, p, k);
-		l->pen->n += k;
-		l->size += (off_t)k;
-		p += k;
-		n -= k;
-	}
-}
-
-enum res
-letter_begin(struct letter *l, int slot, const char *sender, size_t n, const char *params)
-{
-	char line[ADDR_TEXT + 8];
-	int len;
-
-	memset(l, 0, sizeof(*l));
-	new_id(l->id);
-	l->slot = slot;
-	l->fd = -1;
-	len = snprintf(line, sizeof(line), "F<%.*s>%s", (int)n, sender, *params ? " " : "");
-	append(l, line, (size_t)len);
-	append(l, params, strlen(params));
-	append(l, "\n", 1);
-	return l->bad;
-}
-
-enum res
-letter_out(struct letter *l, const char *rcpt, size_t n, const char *params)
-{
-	if (l->size + ENVELOPE_SPARE > ENVELOPE_MAX)
-		return R_PERM;
-	append(l, "T<", 2);
-	append(l, rcpt, n);
-	append(l, *params ? "> " : ">", *params ? 2 : 1);
-	append(l, params, strlen(params));
-	append(l, "\n", 1);
-	l->out = 1;
-	return l->bad;
-}
-
-enum res
-letter_rcpt(struct letter *l, const char *rcpt, size_t n, const struct user_set *to)
-{
-	char line[ADDR_TEXT + NAME_TEXT + 8];
-	int i, len;
-
-	for (i = 0; i < ACCOUNTS; i++) {
-		if (!user_in(to, i) || user_in(&l->to, i))
-			continue;
-		if (l->size + ENVELOPE_SPARE > ENVELOPE_MAX)
-			return R_PERM;
-		len = snprintf(line, sizeof(line), "T<%.*s> %s\n", (int)n, rcpt, user_at(i)->name);
-		append(l, line, (size_t)len);
-		if (l->bad)
-			return l->bad;
-		l->to.bit[i / 8] |= (unsigned char)(1 << (i % 8));
-	}
-	return R_OK;
-}
-
-void
-letter_text(struct letter *l, const char *p, size_t n)
-{
-	if (!l->text) {
-		append(l, "\n", 1);
-		l->text = l->size;
-	}
-	append(l, p, n);
-	/*
-	 * What is too large for the journal will be synced by itself: let the disk begin early. Its
-	 * size may not have been declared, and as much again will be needed in the mailbox.
-	 */
-	if (l->size - l->pushed > (1 << 20)) {
-		if (l->bad == R_OK && store_room((uint64_t)l->size / 2) != R_OK) {
-			l->bad = R_TEMP;
-			l->full = !broken;
-		}
-		(void)sync_file_range(l->fd, l->pushed, l->size - l->pushed, SYNC_FILE_RANGE_WRITE);
-		l->pushed = l->size;
-	}
-}
-
-void
-letter_abort(struct letter *l)
-{
-	if (l->pending)
-		(void)store_commit(1);
-	drop_pen(l);
-	if (l->fd >= 0)
-		(void)close(l->fd);	/* nothing that counts is in it */
-	l->fd = -1;
 }
 
 /* ---- into the journal ---- */
@@ -360,15 +190,17 @@ store_cut(int user, uint64_t was, uint64_t size)
 static int
 copy_in(const struct letter *l)
 {
-	size_t held = l->pen ? l->pen->n : 0, n;
-	off_t at, end = l->size - (off_t)held;
+	off_t at, end = l->size - (off_t)letter_held(l);
+	const char *pen;
+	size_t held, n;
 
 	for (at = 0; at < end; at += (off_t)n) {
 		n = end - at < (off_t)sizeof(piece) ? (size_t)(end - at) : sizeof(piece);
 		if (fs_read(l->fd, piece, n, at) < 0 || journal_add(&journal, piece, n) < 0)
 			return -1;
 	}
-	return held ? journal_add(&journal, l->pen->b, held) : 0;
+	pen = letter_pen(l, &held);
+	return held ? journal_add(&journal, pen, held) : 0;
 }
 
 static int
@@ -402,7 +234,7 @@ letter_finish(struct letter *l)
 	if (!l->text)
 		letter_text(l, "", 0);
 	if (large(l))
-		(void)spill(l);		/* it notes the trouble */
+		(void)letter_spill(l);		/* it notes the trouble */
 	else if (!l->bad && nowed + nbatch >= SESSIONS)
 		l->bad = R_TEMP;	/* the queue takes nothing: no more can be remembered */
 	if (l->bad == R_OK && !large(l)) {
@@ -417,7 +249,7 @@ letter_finish(struct letter *l)
 			store_trouble("journal");
 		}
 	}
-	drop_pen(l);		/* it is written: nobody who wants the pen may spill it once more */
+	letter_unpen(l);		/* it is written: nobody who wants the pen may spill it once more */
 	l->next = NULL;
 	l->pending = 1;
 	*batch_end = l;
@@ -518,7 +350,7 @@ enqueue(struct letter *l)
 	char from[PATH_TEXT], queue[PATH_TEXT], out[PATH_TEXT];
 	int e;
 
-	scratch_path(from, l->slot);
+	letter_path(from, l);
 	(void)snprintf(queue, sizeof(queue), "spool/queue/%s", l->id);
 	(void)snprintf(out, sizeof(out), "spool/out/%s", l->id);
 	if (ftruncate(l->fd, l->size) < 0 || fsync(l->fd) < 0)

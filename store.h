@@ -10,6 +10,23 @@ enum { RECORD_LETTER = 1, RECORD_NOTE = 2, RECORD_MARK = 3 };
 
 extern struct journal journal;
 
+/* ---- letter.c, for the store ---- */
+
+/* The path of a letter's scratch file. Returns path. */
+char *letter_path(char path[PATH_TEXT], const struct letter *l);
+
+/* Into the file with what the pen holds: 0, or -1 and the letter is bad. */
+int letter_spill(struct letter *l);
+
+/* What of it is in no file: a pointer (NULL: nothing) and *n; only how much. */
+const char *letter_pen(const struct letter *l, size_t *n);
+size_t letter_held(const struct letter *l);
+
+/* Take its pen away. What that holds is lost. */
+void letter_unpen(struct letter *l);
+
+/* ---- store.c ---- */
+
 /* Log disk trouble, errno and place, once a minute for the same error. */
 void store_trouble(const char *what);
 

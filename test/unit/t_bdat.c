@@ -1,4 +1,4 @@
-/* with: smtp.c envelope.c forward.c store.c queue.c recover.c out.c box.c user.c lib/addr.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c lib/loop.c lib/mbox.c lib/sasl.c lib/srs.c lib/text.c lib/idn.c */
+/* with: smtp.c envelope.c forward.c letter.c store.c queue.c recover.c out.c box.c user.c lib/addr.c lib/dot.c lib/fs.c lib/header.c lib/ip.c lib/journal.c lib/loop.c lib/mbox.c lib/sasl.c lib/srs.c lib/text.c lib/idn.c */
 /* config: test/unit/t_rooms.h */
 /* See LICENSE file for copyright and licence details. */
 /*

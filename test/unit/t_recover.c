@@ -1,4 +1,4 @@
-/* with: store.c queue.c recover.c out.c box.c user.c lib/addr.c lib/fs.c lib/ip.c lib/journal.c lib/log.c lib/loop.c lib/mbox.c lib/text.c lib/idn.c */
+/* with: letter.c store.c queue.c recover.c out.c box.c user.c lib/addr.c lib/fs.c lib/ip.c lib/journal.c lib/log.c lib/loop.c lib/mbox.c lib/text.c lib/idn.c */
 /* See LICENSE file for copyright and licence details. */
 /*
  * Recovery: a store is left as a crash would leave it, then opened again. The mailbox is torn at
