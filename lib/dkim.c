@@ -1,8 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * DKIM signatures, RFC 6376 with RFC 8301.  The body is canonicalized and hashed while it passes
- * by; the header is kept as it came, for what is signed of it is known only when all of it is
- * there.
+ * DKIM signatures, RFC 6376 with RFC 8301.  The body is hashed while it passes by; the header is
+ * kept as it came, for what is signed of it is known only when all of it is there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -20,10 +19,8 @@ enum {
 	BASE64 = 4 * ((RSA_MAX + 2) / 3) + 1
 };
 
-/* A field of the header. */
 struct field {
-	const char *p;		/* its value, behind the colon */
-	size_t n;		/* to the end of its last line */
+	struct canon_field f;
 	const char *name;	/* as in signed_names[] */
 };
 
@@ -50,123 +47,6 @@ static const char *const signed_names[] = {
 	"content-description", "content-disposition", "content-language"
 };
 
-static int
-is_space(int ch)
-{
-	return ch == ' ' || ch == '\t';
-}
-
-/* ---- relaxed canonicalization, RFC 6376 3.4.2 and 3.4.4 ---- */
-
-/* Of text that begins with no white space: how much is canonical as it stands. */
-static size_t
-canonical(const char *p, size_t n)
-{
-	size_t i;
-
-	for (i = 1; i < n; i++) {
-		if (p[i] == '\t' || (p[i] == ' ' && (i + 1 == n || is_space(p[i + 1]))))
-			break;
-	}
-	return i;
-}
-
-/* Text within a line: white space becomes one space; at the end it is held back in *space. */
-static void
-words(br_sha256_context *c, int *space, const char *p, size_t n)
-{
-	size_t i, k;
-
-	for (i = 0; i < n; i += k) {
-		if (is_space(p[i])) {
-			*space = 1;
-			k = 1;
-			continue;
-		}
-		if (*space)
-			br_sha256_update(c, " ", 1);
-		*space = 0;
-		k = canonical(p + i, n - i);
-		br_sha256_update(c, p + i, k);
-	}
-}
-
-/* Blank lines count only if something follows: the hash as it was before them is kept. */
-static void
-line_end(struct dkim_sign *d)
-{
-	if (!d->line && !d->blank) {
-		d->before = d->body;
-		d->blank = 1;
-	}
-	br_sha256_update(&d->body, "\r\n", 2);
-	d->line = d->space = 0;
-}
-
-static void
-line(struct dkim_sign *d, const char *p, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n && is_space(p[i]); i++)
-		d->space = 1;
-	if (i == n)
-		return;
-	d->line = 1;
-	d->blank = 0;
-	words(&d->body, &d->space, p + i, n - i);
-}
-
-static void
-body(struct dkim_sign *d, const char *p, size_t n)
-{
-	const char *lf;
-	size_t k;
-
-	while (n) {
-		lf = memchr(p, '\n', n);
-		k = lf ? (size_t)(lf - p) : n;
-		line(d, p, k);
-		if (lf) {
-			line_end(d);
-			k++;
-		}
-		p += k;
-		n -= k;
-	}
-}
-
-/* Its hash, in base64. A last line without an end gets one. */
-static void
-body_hash(const struct dkim_sign *d, char dst[BASE64])
-{
-	br_sha256_context c = d->blank ? d->before : d->body;
-	unsigned char hash[br_sha256_SIZE];
-
-	if (d->line)
-		br_sha256_update(&c, "\r\n", 2);
-	br_sha256_out(&c, hash);
-	(void)text_base64(dst, BASE64, hash, sizeof(hash));	/* there is room */
-}
-
-/* A field without its line end. A line that goes on does so with white space. */
-static void
-hash_field(br_sha256_context *c, const struct field *f)
-{
-	const char *p = f->p, *end = f->p + f->n, *lf;
-	int space = 0;
-
-	br_sha256_update(c, f->name, strlen(f->name));
-	br_sha256_update(c, ":", 1);
-	while (p < end && (is_space(*p) || *p == '\n'))
-		p++;
-	while (p < end) {
-		lf = memchr(p, '\n', (size_t)(end - p));
-		words(c, &space, p, (size_t)((lf ? lf : end) - p));
-		p = lf ? lf + 1 : end;
-	}
-}
-
 /* ---- the header ---- */
 
 /* Some of it, up to the blank line at most: how much was taken. */
@@ -191,57 +71,30 @@ header(struct dkim_sign *d, const char *p, size_t n)
 	return k;
 }
 
-/* The name in signed_names[] that p[0..n) is; "": another one; NULL: it is no name. */
+/* The name in signed_names[] that p[0..n) is; NULL: another one. */
 static const char *
 known(const char *p, size_t n)
 {
 	size_t i;
 
-	while (n && is_space(p[n - 1]))
-		n--;
-	for (i = 0; i < n; i++) {
-		if (p[i] < 33 || p[i] > 126)
-			return NULL;
-	}
-	for (i = 0; n && i < sizeof(signed_names) / sizeof(*signed_names); i++) {
+	for (i = 0; i < sizeof(signed_names) / sizeof(*signed_names); i++) {
 		if (text_is(p, n, signed_names[i]))
 			return signed_names[i];
 	}
-	return n ? "" : NULL;
-}
-
-/* The field at *at, which moves behind it: 1; 0: there is none; -1: there is something else. */
-static int
-next_field(const struct dkim_sign *d, size_t *at, struct field *f)
-{
-	const char *begin = d->header + *at, *end = d->header + d->nheader, *p = begin;
-
-	if (p == end)
-		return 0;
-	do {
-		p = memchr(p, '\n', (size_t)(end - p));
-		p = p ? p + 1 : end;
-	} while (p < end && is_space(*p));
-	*at = (size_t)(p - d->header);
-	f->p = memchr(begin, ':', (size_t)(p - begin));
-	f->name = f->p ? known(begin, (size_t)(f->p - begin)) : NULL;
-	if (!f->name)
-		return -1;
-	f->p++;
-	f->n = (size_t)(p - f->p);
-	return 1;
+	return NULL;
 }
 
 /* The fields to be signed, in their order: how many, or -1: too many, or no header. */
 static int
 pick(const struct dkim_sign *d, struct field f[PICKS])
 {
+	const char *p = d->header, *end = d->header + d->nheader;
 	struct field one;
-	size_t at = 0;
 	int n = 0, r;
 
-	while ((r = next_field(d, &at, &one)) > 0) {
-		if (!*one.name)
+	while ((r = canon_next(&one.f, &p, end)) > 0) {
+		one.name = known(one.f.p, one.f.nname);
+		if (!one.name)
 			continue;
 		if (n == PICKS)
 			return -1;
@@ -336,7 +189,7 @@ octet(struct domain *d, char ch, char dst[ADDR_DOMAIN + 1])
 static int
 single(const struct field *f, char dst[ADDR_DOMAIN + 1])
 {
-	const char *p = f->p, *end = f->p + f->n;
+	const char *p = f->f.p + f->f.value, *end = f->f.p + f->f.n;
 	char found[ADDR_DOMAIN + 1] = "";
 	struct domain d;
 
@@ -437,6 +290,16 @@ name_fields(struct out *o, const struct field *f, int n)
 	piece(o, "from;");	/* one that is not there (8.15) */
 }
 
+/* The hash of the body. */
+static void
+body_hash(const struct dkim_sign *d, char dst[BASE64])
+{
+	unsigned char hash[br_sha256_SIZE];
+
+	(void)canon_body_hash(&d->body, hash);
+	(void)text_base64(dst, BASE64, hash, sizeof(hash));	/* there is room */
+}
+
 /* All but the value of b=, which the hash of the header is made of too. */
 static void
 write_tags(struct out *o, const struct dkim_sign *d, const struct field *f, int n,
@@ -460,15 +323,15 @@ write_tags(struct out *o, const struct dkim_sign *d, const struct field *f, int 
 static void
 header_hash(const struct out *o, const struct field *f, int n, unsigned char hash[br_sha256_SIZE])
 {
-	const struct field own = { o->p + 15, o->n - 15, "dkim-signature" };
+	const struct canon_field own = { o->p, o->n, 14, 15 };
 	br_sha256_context c;
 
 	br_sha256_init(&c);
 	while (n--) {
-		hash_field(&c, &f[n]);
+		canon_field(&c, CANON_RELAXED, &f[n].f, 0, 0);
 		br_sha256_update(&c, "\r\n", 2);
 	}
-	hash_field(&c, &own);
+	canon_field(&c, CANON_RELAXED, &own, 0, 0);
 	br_sha256_out(&c, hash);
 }
 
@@ -500,8 +363,7 @@ dkim_init(struct dkim_sign *d)
 {
 	d->in_body = d->failed = 0;
 	d->nheader = 0;
-	d->space = d->line = d->blank = 0;
-	br_sha256_init(&d->body);
+	canon_body_init(&d->body, CANON_RELAXED);
 }
 
 void
@@ -515,7 +377,7 @@ dkim_feed(struct dkim_sign *d, const char *p, size_t n)
 		n -= k;
 	}
 	if (!d->failed)
-		body(d, p, n);
+		canon_body(&d->body, p, n);
 }
 
 long

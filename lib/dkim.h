@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <bearssl_hash.h>
 #include <bearssl_rsa.h>
+
+#include "canon.h"
 
 enum {
 	DKIM_FIELD = 2048,	/* room for a DKIM-Signature field with its line ends */
@@ -19,12 +20,7 @@ struct dkim_sign {
 	int failed;			/* the header is too long to be signed */
 	size_t nheader;
 	char header[DKIM_HEADER];	/* as it came, with LF line ends */
-	/* relaxed body canonicalization, RFC 6376 3.4.4 */
-	br_sha256_context body;
-	br_sha256_context before;	/* as it was before the blank lines */
-	int blank;			/* the lines just before were blank */
-	int space;			/* white space held back */
-	int line;			/* the line has other octets already */
+	struct canon_body body;
 };
 
 /* A text with LF line ends is fed piece by piece, header and body. */

@@ -6,6 +6,7 @@
  * long.
  */
 #include "fuzz.h"
+#include "lib/canon.c"
 #include "lib/dkim.c"
 
 enum { MOST = 1 << 16 };

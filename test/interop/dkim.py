@@ -12,8 +12,8 @@ import re
 from kit import *
 
 TOP = os.path.normpath(HERE + '/../..')
-PARTS = ['sign.c'] + ['lib/%s.c' % n
-                      for n in ('dkim', 'idn', 'pem', 'x509', 'scram', 'text', 'fs', 'log', 'addr')]
+PARTS = ['sign.c'] + ['lib/%s.c' % n for n in ('dkim', 'canon', 'idn', 'pem', 'x509', 'scram',
+                                               'text', 'fs', 'log', 'addr')]
 DOMAIN = 'example.org'
 NAME = 'maild._domainkey.example.org'
 WHEN = 1700000000

@@ -36,6 +36,7 @@ begin(br_sha256_context *c)
 #undef br_sha256_update
 #define br_sha256_update note
 #define br_sha256_init begin
+#include "lib/canon.c"
 #include "lib/dkim.c"
 #undef br_sha256_init
 
