@@ -1,4 +1,3 @@
-/* See LICENSE file for copyright and licence details. */
 /* Sender Policy Framework, RFC 7208: may this address send for that domain? Look-ups by lib/dns. */
 #ifndef SPF_H
 #define SPF_H
@@ -29,7 +28,8 @@ struct spf_level {
 
 /* One check. Owned by the caller until `done` has been called or spf_cancel(). */
 struct spf {
-	void (*done)(struct spf *s);	/* never called from spf_check() itself */
+	/* From spf_check() itself only if no look-up is possible (no domain, DNS too busy). */
+	void (*done)(struct spf *s);
 	void *arg;			/* the caller's */
 	enum spf_result result;
 	/* SPF_FAIL: what the domain says about it (exp=); errors: what is wrong (ours); else "".
@@ -61,10 +61,9 @@ struct spf {
  * Check peer against the policy of the domain of `sender` (a mailbox as written; without a local
  * part "postmaster" stands for it), or with the null sender ("") of postmaster@helo. receiver: our
  * host name, for the macro r; it stays the caller's and must stay. `helo` and `sender` are copied.
- * Bounded in look-ups, and in time by the caller (spf_cancel). 0: `done` will be called; 1: the
- * result is there already (no look-up was possible), and it will not.
+ * Bounded in look-ups, and in time by the caller (spf_cancel).
  */
-int spf_check(struct spf *s, const struct ip *peer, const char *helo, const char *sender,
+void spf_check(struct spf *s, const struct ip *peer, const char *helo, const char *sender,
     const char *receiver);
 
 /* Forget it; harmless if nothing is under way. */
