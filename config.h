@@ -339,3 +339,7 @@ static const char store_dir[] = "/var/mail/maild";
  * them. */
 static const uid_t run_uid = 8025;
 static const gid_t run_gid = 8025;
+
+/* The server gives up all that it does not need (its log says what holds). 0: only to look at it
+ * with a debugger. */
+static const int sandbox = 1;

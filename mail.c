@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,6 +21,7 @@
 
 #include "lib/fs.h"
 #include "lib/log.h"
+#include "lib/sandbox.h"
 #include "lib/text.h"
 #include "relay.h"
 
@@ -30,7 +31,8 @@ enum {
 	LISTENERS = LEN(listeners),
 	ACCEPTS = 64,		/* connections taken from one listener in a turn */
 	FULL_MS = 50,		/* pause of a listener when there is no room */
-	STOP_MS = 5000		/* for sessions to take their goodbye */
+	STOP_MS = 5000,		/* for sessions to take their goodbye */
+	DNS_PORT = 53
 };
 
 _Static_assert(SESSIONS > SPARE + LISTENERS + 8, "SESSIONS is too small");
@@ -45,6 +47,7 @@ static struct conn conns[SESSIONS];
 static struct buf bufs[2 * SESSIONS];
 static struct pollfd polls[SESSIONS];
 static volatile sig_atomic_t got_stop, got_hup;
+static int rooted;		/* the store is our root */
 
 /* ---- names ---- */
 
@@ -244,7 +247,8 @@ check_store(const char *dir)
 {
 	static const char *const ours[] = {
 		"mail", "spool", "tls", "dkim", "users", "users.lock", "users.tmp", "lock",
-		"lost+found", "control", "submit", "secrets", "srs.secret", "srs.secret.tmp"
+		"lost+found", "control", "submit", "secrets", "srs.secret", "srs.secret.tmp",
+		"run"
 	};
 	struct fs_dir d;
 	const char *name;
@@ -311,9 +315,62 @@ drop_privileges(void)
 			die(EX_NOPERM, "giving up root:");
 		if (setuid(0) == 0 || geteuid() == 0)
 			die(EX_SOFTWARE, "root could not be given up");
+		rooted = 1;
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		log_event("-", "prctl error=\"%s\"", strerror(errno));
+}
+
+/* The port behind the last `mark` of an address. */
+static uint16_t
+port_of(const char *address, int mark, uint16_t other)
+{
+	const char *p = strrchr(address, mark);
+	uint64_t port;
+
+	return p && text_u64(p + 1, strlen(p + 1), &port) == 0 && port <= 65535 ? (uint16_t)port :
+	    other;
+}
+
+/* The ports that settings name. */
+static int
+all_ports(uint16_t *port)
+{
+	size_t i;
+	int n = 0;
+
+	port[n++] = DNS_PORT;
+	for (i = 0; i < LEN(name_servers); i++)
+		port[n++] = port_of(name_servers[i], '#', DNS_PORT);
+	for (i = 0; i < LEN(routes); i++)
+		port[n++] = (uint16_t)routes[i].port;
+	for (i = 0; i < LEN(scanners); i++)
+		if (!strncmp(scanners[i].address, "inet:", 5))
+			port[n++] = port_of(scanners[i].address, ':', DNS_PORT);
+	return n;
+}
+
+/* After this nothing can be opened but what is in the store, and little else be done. */
+static void
+enter_sandbox(void)
+{
+	static uint16_t ports[1 + LEN(name_servers) + LEN(routes) + LEN(scanners)];
+	struct sandbox s = { .dir = ".", .ports = ports };
+	size_t i;
+	int holds;
+
+	if (!sandbox) {
+		log_event("-", "sandbox off");
+		return;
+	}
+	s.nports = all_ports(ports);
+	s.bind = control_tick(INT_MAX) != INT_MAX;
+	for (i = 0; i < LEN(scanners); i++)
+		s.local |= !strncmp(scanners[i].address, "unix:", 5);
+	holds = sandbox_enter(&s);
+	if (holds < 0)
+		die(EX_OSERR, "sandbox:");
+	log_event("-", "sandbox holds=limits,dump%s%s%s%s%s", rooted ? ",chroot" : "",
+	    holds & SANDBOX_SECCOMP ? ",seccomp" : "", holds & SANDBOX_FILES ? ",files" : "",
+	    holds & SANDBOX_PORTS ? ",ports" : "", holds & SANDBOX_SIGNALS ? ",signals" : "");
 }
 
 /* ---- serving ---- */
@@ -469,6 +526,7 @@ run_server(const char *dir, int offset)
 	guard_check();
 	check_clock();
 	tls_init();
+	enter_sandbox();
 	log_event("-", "started version=%s host=%s store=%s", version, host, dir);
 	serve(&sigs);
 	return 0;
