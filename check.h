@@ -1,35 +1,41 @@
-/* What is found out about strangers and their messages: guard.c, inspect.c, and what they ask. */
+/* What those need who look at strangers and their messages: guard.c, inspect.c, and whom they ask. */
 #ifndef CHECK_H
 #define CHECK_H
 
+#include "lib/milter.h"
 #include "lib/table.h"
 #include "mail.h"
 
 /* ---- limit.c: what an address may do in a time ---- */
 
-/* Open the table of bans, spool/bans, and check limits[] (die() with the row). In the store. */
+/* Check limits[] (die() with the row) and open the table of bans, spool/bans. In the store. */
 void limit_init(void);
 
 /* A connection has come (limit_gone() when it ends, if this said 0): 0; -1: banned or too many, the
- * reason is *why ("banned", "too many connections", ...). Trusted networks are never refused. */
+ * reason is *why ("banned", "too many connections at once", ...). Trusted networks are never counted,
+ * here and below. */
 int limit_connect(const struct ip *peer, const char **why);
 void limit_gone(const struct ip *peer);
 
-/* One more C_MESSAGES, C_REFUSED or C_LOGINS: 0; -1: that is too many now (and a ban has begun, if
- * the row says so; logged once). */
+/* One more C_MESSAGES, C_REFUSED or C_LOGINS: 0; -1: that is one more than it may (and a ban has
+ * begun, if the row says so; logged), or it is banned. */
 int limit_count(enum counted what, const struct ip *peer);
 
-/* Is it at its limit already, or banned? For answers that must not tell what is there. */
+/* Has limit_count() said -1 in this window, or is it banned? For answers that must not tell what is
+ * there, nor whether a password is right. */
 int limit_reached(enum counted what, const struct ip *peer);
 
-/* The ms that the answer to the n-th wrong recipient of a session waits. */
+/* The ms that the answer to the n-th wrong recipient of a session waits, n from 1. */
 int64_t limit_tarpit(int n);
+
+/* The network that an address counts for. */
+struct ip limit_network(const struct ip *peer);
 
 extern const size_t limit_memory;
 
 /* ---- grey.c: greylisting ---- */
 
-/* Open spool/grey. In the store. */
+/* Check the times (die()) and open spool/grey. In the store. */
 void grey_init(void);
 
 /* A doubtful letter: R_OK: its network is known, or the letter has come again in time; R_TEMP: not
@@ -65,13 +71,20 @@ enum scan_result {
 	SCAN_DOWN			/* not there, too slow, or not making sense: logged */
 };
 
-/* A change that a scanner wants, packed one after the other in `edits`: this, then `n` octets: NAME
- * NUL VALUE NUL, or an address NUL. */
+/*
+ * A change that a scanner wants, packed one after the other in `edits`: this, then `n` octets: NAME
+ * NUL VALUE NUL, or an address NUL (and NULs up to the next struct). Everything is checked: a field
+ * is to be written as NAME ":" VALUE LF, the space and folds are in VALUE; an address is a mailbox
+ * without <>, of EDIT_SENDER perhaps "", of recipients perhaps without a domain. To be done in this
+ * order; numbers count fields as they are then.
+ */
 struct edit {
 	enum {
 		EDIT_ADD,		/* a field at the end of the header */
-		EDIT_INSERT,		/* before field number `index` (0: the first) */
-		EDIT_CHANGE,		/* the index-th of this name (from 1); VALUE "": remove it */
+		EDIT_INSERT,		/* before field number `index` (0: the first), or at the end */
+		/* the index-th of this name (from 1); VALUE "": remove it; if there is none, and a
+		 * VALUE: as EDIT_ADD */
+		EDIT_CHANGE,
 		EDIT_RCPT, EDIT_NO_RCPT, EDIT_SENDER
 	} what;
 	uint32_t index;
@@ -80,36 +93,55 @@ struct edit {
 
 /* What the scanner is told. All strings are the caller's until `done`. */
 struct scan_facts {
-	struct ip peer;
+	struct ip peer;			/* all zero: the local socket */
 	int port;
 	const char *name;		/* of its address, confirmed; "": none */
 	const char *helo, *id, *sender, *login, *tls_version, *tls_cipher;	/* "" if there is none */
-	/* the i-th recipient as written, NUL-terminated; NULL: no more */
+	/* the i-th recipient as written, NUL-terminated; NULL: no more. Asked in order, once. */
 	const char *(*rcpt)(void *arg, int i);
 	/* n octets of the message as it came (LF line ends) at an offset: how many (0: its end), -1 */
 	long (*read)(void *arg, char *p, size_t n, uint64_t at);
-	/* a new body comes, piece by piece, with CR LF line ends (p NULL: it begins): 0 or -1 */
+	/* a new body comes, piece by piece, with CR LF line ends (p NULL: it begins): 0 or -1. It
+	 * counts only if the result is SCAN_ACCEPT. */
 	int (*body)(void *arg, const char *p, size_t n);
 	size_t header;			/* octets of its header, the blank line not included */
 	void *arg;
 };
 
+/* All zero at first. */
 struct scan {
-	void (*done)(struct scan *s);	/* never called from scan_start() itself */
+	/* Never called from scan_start() or scan_cancel(). The scan is the caller's again and may be
+	 * started at once. */
+	void (*done)(struct scan *s);
 	void *arg;			/* the caller's */
 	enum scan_result result;
 	char reply[SCAN_REPLY];		/* REJECT, TEMPFAIL: "550 5.7.1 words", always of that form */
-	char quarantine[SCAN_NOTE];	/* why, escaped; "": not wanted */
-	size_t nedits;
+	char quarantine[SCAN_NOTE];	/* ACCEPT: why, escaped; "": not wanted */
+	size_t nedits;			/* octets of them; ACCEPT */
 	_Alignas(8) char edits[SCAN_EDITS];
 	/* the rest is scan.c's own */
+	struct conn *c;			/* NULL: nothing under way */
+	const struct scanner *row;
+	struct scan_facts f;
+	int64_t began;
+	uint32_t version, may, wants;	/* as agreed: its version, actions, steps */
+	int step, nrcpt;
+	const char *rcpt;
+	char asked;			/* the last that it was told */
+	char waiting;			/* for a reply to that */
+	char passing, lf;		/* in the rest of a long field; behind an LF in it */
+	char body;			/* the packet under way is one of the body */
+	uint64_t at;			/* what comes next of the message */
+	uint64_t from, left;		/* what is still to be sent of the packet under way */
+	struct milter_in in;
 };
 
 /* Start: die() with the row of scanners[] that cannot be. */
 void scan_check(void);
 
-/* Show the message to a scanner. */
-void scan_start(struct scan *s, const struct scanner *row, const struct scan_facts *f);
+/* Show the message to a scanner: 0, `done` will be called in a later turn; -1: no connection is
+ * free now (the result is SCAN_DOWN, it is logged, `done` is not called). */
+int scan_start(struct scan *s, const struct scanner *row, const struct scan_facts *f);
 
 /* Forget it; harmless if nothing is under way. */
 void scan_cancel(struct scan *s);

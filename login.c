@@ -12,14 +12,12 @@
 #include <bearssl_hash.h>
 #include <bearssl_hmac.h>
 
-#include "lib/log.h"
 #include "lib/text.h"
 #include "mail.h"
 
 enum {
 	TAG = 32,		/* octets of HMAC-SHA-256 */
-	STEP = 128,		/* rounds between two looks at the clock */
-	HOUR = 3600000
+	STEP = 128		/* rounds between two looks at the clock */
 };
 
 struct peer {
@@ -99,73 +97,6 @@ guard_passed(const struct ip *peer)
 
 	if (p)
 		p->last = 0;
-}
-
-/* ---- recipients in an hour ---- */
-
-/* The hour begins with the first recipient. */
-struct account {
-	int64_t since;		/* loop_now; 0: free entry */
-	int n;
-	int told;		/* the log knows that it was too many */
-};
-
-static struct account by_login[ACCOUNTS];
-static struct {
-	struct ip ip;
-	struct account a;
-} by_host[GUARDED];
-
-/* The entry of an address, or a free one, or the one whose hour has begun first. */
-static struct account *
-account_of(const struct ip *peer)
-{
-	struct ip net = network(peer);
-	int i, first = 0;
-
-	for (i = 0; i < GUARDED; i++) {
-		if (by_host[i].a.since && !memcmp(&by_host[i].ip, &net, sizeof(net)))
-			return &by_host[i].a;
-		if (by_host[i].a.since < by_host[first].a.since)
-			first = i;
-	}
-	by_host[first].ip = net;
-	by_host[first].a.since = 0;
-	return &by_host[first].a;
-}
-
-static int
-spend(struct account *a, int most)
-{
-	if (!a->since || loop_now - a->since >= HOUR) {
-		a->since = loop_now ? loop_now : 1;
-		a->n = a->told = 0;
-	}
-	if (a->n >= most)
-		return -1;
-	a->n++;
-	return 0;
-}
-
-int
-guard_spend(int user, const struct ip *peer)
-{
-	char ip[IP_TEXT];
-	struct account *a;
-	int most, row;
-
-	row = user < 0 ? guard_trusted(peer) : -1;
-	most = user >= 0 ? login_hourly : row >= 0 ? trusted[row].hourly : 0;
-	if (!most)
-		return 0;
-	a = user >= 0 ? &by_login[user] : account_of(peer);
-	if (spend(a, most) == 0)
-		return 0;
-	if (!a->told)
-		log_event("-", "limit from=%s user=%s recipients=%d note=\"no more this hour\"",
-		    ip_text(ip, peer), user >= 0 ? user_at(user)->name : "-", most);
-	a->told = 1;
-	return -1;
 }
 
 /* ---- tags of passwords that were right ---- */

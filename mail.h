@@ -248,6 +248,8 @@ int64_t guard_failed(const struct ip *peer);
 /* A login succeeded. */
 void guard_passed(const struct ip *peer);
 
+/* ---- limit.c: how much is too much (for strangers: check.h) ---- */
+
 /*
  * One more recipient from a login (user >= 0) or a trusted address (user -1): 0, or -1: it has had
  * its hourly number (the first refusal of an hour is logged).
@@ -326,8 +328,8 @@ struct letter {
 };
 
 /* Begin: the sender's mailbox as written ("" for the null sender), and parameters as in relay.h (""
- * or "KEY=VALUE KEY"). slot: the connection's; SESSIONS and above: our own letters
- * (OWN_LETTERS). */
+ * or "KEY=VALUE KEY"). slot: one for each letter at a time: the connection's; SESSIONS and above:
+ * our own letters (OWN_LETTERS), then those written anew (amend.c). */
 enum { OWN_LETTERS = 2 };
 enum res letter_begin(struct letter *l, int slot, const char *sender, size_t n, const char *params);
 
@@ -343,8 +345,12 @@ void letter_text(struct letter *l, const char *p, size_t n);
 /* Forget it. Safe at any time; one that is finished is committed first. */
 void letter_abort(struct letter *l);
 
-/* n octets of its text at an offset: how many (0: its end), -1: it cannot be read. */
+/* n octets of it at an offset (its text begins at l->text): how many, 0: its end; -1: trouble. */
 long letter_read(const struct letter *l, char *p, size_t n, uint64_t at);
+
+/* Has it no recipients (left)? Then it is never finished. Take those it has away. */
+int letter_alone(const struct letter *l);
+void letter_nobody(struct letter *l);
 
 /* dst, which is forgotten first, becomes src, which is empty then. */
 void letter_move(struct letter *dst, struct letter *src);

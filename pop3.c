@@ -18,9 +18,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "check.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "mail.h"
 
 enum {
 	LINE = 255,		/* RFC 2449 4: a command with its CR LF */
@@ -280,6 +280,15 @@ opened(struct conn *c, struct pop3 *s, enum drop_res r)
 	conn_resume(c);
 }
 
+/* No more passwords from there: nothing tells whether this one was right. */
+static void
+shut_out(struct conn *c, struct pop3 *s)
+{
+	sasl_wipe(&s->login.sasl);
+	say(c, "-ERR [SYS/TEMP] Too many failed logins, try again later");
+	conn_close(c, "too many failed logins");
+}
+
 static void
 refused(struct conn *c, struct pop3 *s, const char *name)
 {
@@ -292,7 +301,10 @@ refused(struct conn *c, struct pop3 *s, const char *name)
 	s->failures++;
 	conn_limit(c, 0, pop3_login + ms);
 	conn_delay(c, ms);
-	fault(c, s, "-ERR [AUTH] Wrong name or password");
+	if (limit_count(C_LOGINS, &c->peer) < 0)
+		shut_out(c, s);
+	else
+		fault(c, s, "-ERR [AUTH] Wrong name or password");
 	if (s->failures >= LOGINS)
 		conn_close(c, "too many failed logins");
 	conn_resume(c);
@@ -319,6 +331,10 @@ static void
 check(struct conn *c, struct pop3 *s)
 {
 	s->named = 0;
+	if (limit_reached(C_LOGINS, &c->peer)) {
+		shut_out(c, s);
+		return;
+	}
 	switch (login_start(&s->login)) {
 	case R_OK:
 		accepted(c, s, s->login.slot);
@@ -856,6 +872,7 @@ end(struct conn *c)
 {
 	struct pop3 *s = c->session;
 
+	limit_gone(&c->peer);
 	report(c, s);
 	if (!s)
 		return;

@@ -6,7 +6,6 @@
  */
 #undef CONFIG
 #define CONFIG "test/unit/t_pop3.h"
-#include "guard.c"
 #include "login.c"
 #include "pop3.c"
 
@@ -88,6 +87,35 @@ int
 user_login(const char *name, size_t n)
 {
 	return text_is(name, n, "alice") ? 0 : -1;
+}
+
+static struct {
+	int most;			/* failed logins; 0: any */
+	int n;
+	int gone;			/* connections that have ended */
+} limited;
+
+int
+limit_count(enum counted what, const struct ip *ip)
+{
+	(void)ip;
+	CHECK(what == C_LOGINS);
+	return limited.most && ++limited.n > limited.most ? -1 : 0;
+}
+
+int
+limit_reached(enum counted what, const struct ip *ip)
+{
+	(void)ip;
+	CHECK(what == C_LOGINS);
+	return limited.most && limited.n > limited.most;
+}
+
+void
+limit_gone(const struct ip *ip)
+{
+	(void)ip;
+	limited.gone++;
 }
 
 static enum drop_res
@@ -242,6 +270,7 @@ start_client(void)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) < 0)
 		abort();
+	limited.gone = 0;
 	client = fd[0];
 	peer = conn_new(fd[1], &pop3_kind, row.tls == TLS_WRAP ? &secret : &transport_plain, 0);
 	if (!peer || ip_parse(&peer->peer, "192.0.2.1") < 0)
@@ -284,6 +313,7 @@ end_client(void)
 		loop_turn(10, NULL, NULL);
 	CHECK(!conn_at(conn_slot(peer)));
 	CHECK(!box.is_open);
+	CHECK_INT(limited.gone, 1);
 }
 
 /* A session: all that the server says to `in`, cut into pieces. */
@@ -335,6 +365,7 @@ check_session(const char *file, int line, const char *in, size_t n, const char *
 #define MORE_CAPA "PIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\n" \
 	"IMPLEMENTATION maild\r\n.\r\n"
 #define CAPA "+OK Capability list follows\r\nTOP\r\nUIDL\r\nUSER\r\nSASL PLAIN LOGIN\r\n"
+#define SHUT_OUT "-ERR [SYS/TEMP] Too many failed logins, try again later\r\n$"
 #define BYE "+OK Bye\r\n$"
 
 static const char mbox[] =
@@ -514,6 +545,20 @@ logins(void)
 	CHECK_MSG(t >= 180, "two failures took %ld ms", (long)t);
 	login_delay = busy_ms = 0;
 	guard_passed(&peer->peer);
+	/* one failed login more than an address may have: then not even the right password is looked
+	 * at, here and in other sessions */
+	limited.most = 1;
+	CHECK_SESSION(BYTES("USER alice\r\nPASS a\r\nUSER alice\r\nPASS b\r\n" LOGIN),
+	    GREETING "+OK Now the password\r\n-ERR [AUTH] Wrong name or password\r\n"
+	    "+OK Now the password\r\n" SHUT_OUT);
+	CHECK_SESSION(BYTES(LOGIN "STAT\r\n"), GREETING "+OK Now the password\r\n" SHUT_OUT);
+	CHECK_SESSION(BYTES("AUTH PLAIN AGFsaWNlAG9wZW5zZXNhbWU=\r\nSTAT\r\n"),
+	    GREETING SHUT_OUT);
+	CHECK_SESSION(BYTES("AUTH PLAIN\r\nAGFsaWNlAG9wZW5zZXNhbWU=\r\nSTAT\r\n"),
+	    GREETING "+ \r\n" SHUT_OUT);
+	CHECK_INT(limited.n, 2);
+	limited.most = limited.n = 0;
+	CHECK_SESSION(BYTES(LOGIN "NOOP\r\n"), GREETING WELCOME "+OK\r\n");
 }
 
 /* No passwords in clear text, unless the listener takes them. */
