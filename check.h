@@ -81,7 +81,7 @@ enum scan_result {
 struct edit {
 	enum {
 		EDIT_ADD,		/* a field at the end of the header */
-		EDIT_INSERT,		/* before field number `index` (0: the first), or at the end */
+		EDIT_INSERT,		/* before field number `index` (from 0), or at the end */
 		/* the index-th of this name (from 1); VALUE "": remove it; if there is none, and a
 		 * VALUE: as EDIT_ADD */
 		EDIT_CHANGE,
@@ -110,12 +110,12 @@ struct scan_facts {
 
 /* All zero at first. */
 struct scan {
-	/* Never called from scan_start() or scan_cancel(). The scan is the caller's again and may be
-	 * started at once. */
+	/* Never called from scan_start() or scan_cancel(). The scan is the caller's again and may
+	 * be started at once. */
 	void (*done)(struct scan *s);
 	void *arg;			/* the caller's */
 	enum scan_result result;
-	char reply[SCAN_REPLY];		/* REJECT, TEMPFAIL: "550 5.7.1 words", always of that form */
+	char reply[SCAN_REPLY];		/* REJECT, TEMPFAIL: always as "550 5.7.1 words" */
 	char quarantine[SCAN_NOTE];	/* ACCEPT: why, escaped; "": not wanted */
 	size_t nedits;			/* octets of them; ACCEPT */
 	_Alignas(8) char edits[SCAN_EDITS];
