@@ -141,6 +141,14 @@ number(struct der *in, const unsigned char **p, size_t *n)
 	return 0;
 }
 
+/* The numbers of an RSAPublicKey, RFC 8017 A.1.1. */
+static int
+rsa_key(struct x509_info *i, struct der *seq)
+{
+	i->kind = BR_KEYTYPE_RSA;
+	return number(seq, &i->pub, &i->npub) < 0 || number(seq, &i->exp, &i->nexp) < 0 ? -1 : 0;
+}
+
 /* SubjectPublicKeyInfo, RFC 3279 2.3, RFC 5480 2. */
 static int
 public_key(struct x509_info *i, struct der *spki)
@@ -159,10 +167,7 @@ public_key(struct x509_info *i, struct der *spki)
 			i->curve = curve(&par);
 		i->npub = (size_t)(bits.end - bits.p);
 	} else if (is(&oid, rsa, sizeof(rsa))) {
-		i->kind = BR_KEYTYPE_RSA;
-		if (take(&bits, SEQUENCE, &seq) < 0 || number(&seq, &i->pub, &i->npub) < 0 ||
-		    number(&seq, &i->exp, &i->nexp) < 0)
-			return -1;
+		return take(&bits, SEQUENCE, &seq) < 0 ? -1 : rsa_key(i, &seq);
 	}
 	return 0;
 }
@@ -176,6 +181,21 @@ x509_key(struct x509_info *i, const unsigned char *der, size_t n)
 	all.p = der;
 	all.end = der + n;
 	return take(&all, SEQUENCE, &spki) < 0 || all.p != all.end ? -1 : public_key(i, &spki);
+}
+
+int
+x509_rsa_key(struct x509_info *i, const unsigned char *der, size_t n)
+{
+	struct der all, seq;
+
+	memset(i, 0, sizeof(*i));
+	all.p = der;
+	all.end = der + n;
+	if (take(&all, SEQUENCE, &seq) < 0 || all.p != all.end)
+		return -1;
+	if (seq.p < seq.end && *seq.p == INTEGER)
+		return rsa_key(i, &seq);
+	return public_key(i, &seq) < 0 || i->kind != BR_KEYTYPE_RSA ? -1 : 0;
 }
 
 /* Basic constraints, RFC 5280 4.2.1.9, among what follows the key. */

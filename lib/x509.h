@@ -33,6 +33,9 @@ int x509_info(struct x509_info *i, const unsigned char *der, size_t n);
 /* The same for a SubjectPublicKeyInfo alone: kind, curve, pub, exp. */
 int x509_key(struct x509_info *i, const unsigned char *der, size_t n);
 
+/* The same for an RSA key as DKIM records have it: a SubjectPublicKeyInfo or a bare RSAPublicKey. */
+int x509_rsa_key(struct x509_info *i, const unsigned char *der, size_t n);
+
 struct x509_self {
 	const char *const *name;	/* DNS names; the first is the subject too */
 	size_t nname;
