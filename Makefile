@@ -22,7 +22,7 @@ CFLAGS = -std=c11 -pedantic -Wall -Wextra -Wshadow -Wwrite-strings -Wstrict-prot
 
 OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/envelope.o $(OUT)/pop3.o $(OUT)/guard.o \
 	$(OUT)/login.o $(OUT)/limit.o $(OUT)/grey.o $(OUT)/rules.o $(OUT)/scan.o \
-	$(OUT)/inspect.o $(OUT)/user.o $(OUT)/box.o $(OUT)/drop.o $(OUT)/letter.o $(OUT)/store.o \
+	$(OUT)/inspect.o $(OUT)/amend.o $(OUT)/user.o $(OUT)/box.o $(OUT)/drop.o $(OUT)/letter.o $(OUT)/store.o \
 	$(OUT)/queue.o $(OUT)/recover.o $(OUT)/out.o $(OUT)/relay.o $(OUT)/outcome.o \
 	$(OUT)/route.o $(OUT)/client.o $(OUT)/send.o $(OUT)/bounce.o $(OUT)/forward.o \
 	$(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o $(OUT)/trust.o $(OUT)/sign.o $(OUT)/admin.o \
@@ -32,21 +32,21 @@ OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/envelope.o $(OUT)/pop3.o $(OUT)/guard.o
 	$(OUT)/idn.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o $(OUT)/loop.o $(OUT)/mbox.o \
 	$(OUT)/milter.o $(OUT)/mime.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sandbox.o $(OUT)/sasl.o \
 	$(OUT)/scram.o $(OUT)/spf.o $(OUT)/spki.o $(OUT)/srs.o $(OUT)/table.o $(OUT)/text.o \
-	$(OUT)/x509.o
-SRC = mail.c smtp.c envelope.c pop3.c guard.c login.c limit.c grey.c rules.c scan.c inspect.c \
+	$(OUT)/words.o $(OUT)/x509.o
+SRC = mail.c smtp.c envelope.c pop3.c guard.c login.c limit.c grey.c rules.c scan.c inspect.c amend.c \
 	user.c box.c drop.c letter.c store.c queue.c recover.c out.c relay.c outcome.c route.c \
 	client.c send.c bounce.c forward.c control.c tls.c cert.c trust.c sign.c admin.c view.c \
 	sendmail.c lib/addr.c lib/alist.c lib/authres.c lib/canon.c lib/compat.c lib/dkim.c \
 	lib/dkimcheck.c lib/dmarc.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/from.c lib/fs.c \
 	lib/header.c lib/idn.c lib/ip.c lib/journal.c lib/log.c lib/loop.c lib/mbox.c \
 	lib/milter.c lib/mime.c lib/pem.c lib/reply.c lib/sandbox.c lib/sasl.c lib/scram.c \
-	lib/spf.c lib/spki.c lib/srs.c lib/table.c lib/text.c lib/x509.c
-HDR = mail.h check.h client.h control.h relay.h smtp.h store.h tls.h $(CONFIG) lib/addr.h \
+	lib/spf.c lib/spki.c lib/srs.c lib/table.c lib/text.c lib/words.c lib/x509.c
+HDR = mail.h check.h inspect.h client.h control.h relay.h smtp.h store.h tls.h $(CONFIG) lib/addr.h \
 	lib/alist.h lib/authres.h lib/canon.h lib/dkim.h lib/dkimcheck.h lib/dmarc.h lib/dns.h \
 	lib/dnsmsg.h lib/dot.h lib/from.h lib/fs.h lib/header.h lib/idn.h lib/ip.h lib/journal.h \
 	lib/log.h lib/loop.h lib/mbox.h lib/milter.h lib/mime.h lib/pem.h lib/reply.h \
 	lib/sandbox.h lib/sasl.h lib/scram.h lib/spf.h lib/spki.h lib/srs.h lib/table.h \
-	lib/text.h lib/vec.h lib/x509.h
+	lib/text.h lib/vec.h lib/words.h lib/x509.h
 
 # BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
 INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
@@ -88,6 +88,7 @@ $(OUT)/grey.o: grey.c; $(COMPILE) grey.c
 $(OUT)/rules.o: rules.c; $(COMPILE) rules.c
 $(OUT)/scan.o: scan.c; $(COMPILE) scan.c
 $(OUT)/inspect.o: inspect.c; $(COMPILE) inspect.c
+$(OUT)/amend.o: amend.c; $(COMPILE) amend.c
 $(OUT)/letter.o: letter.c; $(COMPILE) letter.c
 $(OUT)/user.o: user.c; $(COMPILE) user.c
 $(OUT)/box.o: box.c; $(COMPILE) box.c
@@ -143,6 +144,7 @@ $(OUT)/pem.o: lib/pem.c; $(COMPILE) lib/pem.c
 $(OUT)/sasl.o: lib/sasl.c; $(COMPILE) lib/sasl.c
 $(OUT)/scram.o: lib/scram.c; $(COMPILE) lib/scram.c
 $(OUT)/text.o: lib/text.c; $(COMPILE) lib/text.c
+$(OUT)/words.o: lib/words.c; $(COMPILE) lib/words.c
 $(OUT)/x509.o: lib/x509.c; $(COMPILE) lib/x509.c
 
 # Try it: a server on this machine alone, and what to type to send and read a first mail.

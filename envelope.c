@@ -376,6 +376,13 @@ smtp_mail(struct smtp *s, const char *p, size_t n)
 	}
 	(void)text_copy(s->sender, sizeof(s->sender), a.mailbox, a.nmailbox);
 	s->size = m.size;
+	error = guard_mail(s);
+	if (error) {
+		letter_abort(&s->letter);
+		smtp_forget(s);
+		smtp_reject(s, error, all, nall);
+		return;
+	}
 	s->utf8 = (m.seen & P_UTF8) != 0;
 	s->state = S_MAIL;
 	smtp_reply(s, "250 2.1.0 Ok");
@@ -533,18 +540,65 @@ take(struct smtp *s, const struct addr *a, const struct params *m, int may)
 {
 	struct user_set to;
 	struct forwards f;
+	const char *error;
 
 	switch (user_resolve(&to, &f, a)) {
 	case W_LOCAL:
-		return ours(s, a, m, &to, &f);
+		error = guard_grey(s, a);
+		return error ? error : ours(s, a, m, &to, &f);
 	case W_REMOTE:
-		return may ? out(s, a, m) : "550 5.7.1 Relaying denied";
+		error = may ? guard_grey(s, a) : "550 5.7.1 Relaying denied";
+		return error ? error : out(s, a, m);
 	case W_LATER:
 		return "451 4.3.0 Accounts cannot be read now";
 	case W_UNKNOWN:
+		guard_wrong(s);
 		break;
 	}
 	return nobody;
+}
+
+/* To where a rule of config.h says: an address, or an account. */
+static const char *
+elsewhere(struct smtp *s, const struct params *m, const char *to)
+{
+	struct addr a;
+
+	memset(&a, 0, sizeof(a));
+	if (addr_mailbox(&a, to, strlen(to)) < 0) {
+		a.mailbox = a.local = to;
+		a.nmailbox = a.nlocal = strlen(to);
+	}
+	return take(s, &a, m, 1);
+}
+
+/* A recipient of its own rule. */
+static const char *
+by_rule(struct smtp *s, const struct addr *a, const struct params *m, const struct rule *r)
+{
+	const char *error;
+
+	switch (r->deed) {
+	case DO_MARK:
+		s->visit.mark = 1;
+		break;
+	case DO_COPY:
+		error = elsewhere(s, m, r->arg);
+		if (error)
+			return error;
+		break;
+	case DO_REDIRECT:
+	case DO_MAILBOX:
+		return elsewhere(s, m, r->arg);
+	case DO_DISCARD:
+		return NULL;
+	case DO_ACCEPT:
+		s->visit.accepted++;
+		break;
+	case DO_REFUSE:
+		break;
+	}
+	return take(s, a, m, user_relays(a->domain, a->ndomain));
 }
 
 /* A rewritten sender is written to: only a report may be, and it goes where mail had come from. */
@@ -563,12 +617,20 @@ back(struct smtp *s, const struct addr *a, const struct params *m)
 static const char *
 rcpt_error(struct smtp *s, const struct addr *a, const struct params *m)
 {
+	const struct rule *rule;
+	const char *error;
+
 	if (!s->utf8 && !addr_ascii(a->mailbox, a->nmailbox))
 		return "553 5.6.7 Such an address needs SMTPUTF8";
 	if (!s->utf8 && m->orcpt && !addr_ascii(m->orcpt, m->norcpt))
 		return "501 5.5.4 Bad ORCPT";
 	if (s->nrcpt >= RECIPIENTS)
 		return too_many;
+	error = guard_rcpt(s, a, &rule);
+	if (error)
+		return error;
+	if (rule)
+		return by_rule(s, a, m, rule);
 	if (user_owns(a->domain, a->ndomain) && srs_is(a->local, a->nlocal))
 		return back(s, a, m);
 	return take(s, a, m, smtp_ours(s) || user_relays(a->domain, a->ndomain));

@@ -194,9 +194,9 @@ letter_held(const struct letter *l)
 long
 letter_read(const struct letter *l, char *p, size_t n, uint64_t at)
 {
-	off_t from = l->text + (off_t)at, held = l->size - (off_t)letter_held(l);
+	off_t from = (off_t)at, held = l->size - (off_t)letter_held(l);
 
-	if (l->bad || !l->text)
+	if (l->bad)
 		return -1;
 	if (from >= l->size)
 		return 0;
@@ -220,6 +220,21 @@ letter_move(struct letter *dst, struct letter *src)
 		dst->pen->l = dst;
 	src->pen = NULL;
 	src->fd = -1;
+}
+
+int
+letter_alone(const struct letter *l)
+{
+	static const struct user_set nobody;
+
+	return !l->out && !memcmp(&l->to, &nobody, sizeof(nobody));
+}
+
+void
+letter_nobody(struct letter *l)
+{
+	memset(&l->to, 0, sizeof(l->to));
+	l->out = 0;
 }
 
 void

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "lib/fs.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
@@ -107,22 +108,50 @@ find_host(void)
 
 /* ---- listeners ---- */
 
+/* A word for who may not come in now, if it would be understood. */
+static void
+turn_away(int fd, const struct listener *l, const char *why)
+{
+	char text[HOST_TEXT + 80];
+	int n;
+
+	if (l->tls != TLS_WRAP) {
+		n = snprintf(text, sizeof(text), "%s %s %s\r\n", l->protocol == POP3 ?
+		    "-ERR [SYS/TEMP]" : "421 4.7.0", host, why);
+		(void)send(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	(void)close(fd);
+}
+
 static void
 welcome(int fd, const struct sockaddr *sa, int row)
 {
 	static const int on = 1;
 	const struct listener *l = &listeners[row];
+	const char *why;
 	struct conn *c;
+	struct ip peer;
+	int port;
 
+	if (ip_from(&peer, &port, sa) < 0) {
+		(void)close(fd);	/* cannot be */
+		return;
+	}
+	if (limit_connect(&peer, &why) < 0) {
+		turn_away(fd, l, why);
+		return;
+	}
 	/* only slower without */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c = conn_new(fd, l->protocol == POP3 ? &pop3_kind : &smtp_kind, &transport_plain, SPARE);
 	if (!c) {
+		limit_gone(&peer);
 		(void)close(fd);	/* nothing was said yet */
 		return;
 	}
 	c->listener = row;
-	(void)ip_from(&c->peer, &c->peer_port, sa);
+	c->peer = peer;
+	c->peer_port = port;
 	conn_limit(c, tls_handshake, tls_handshake);
 	if (l->tls == TLS_WRAP && tls_start(c) < 0)
 		conn_abort(c, "no TLS to be had");
@@ -488,7 +517,7 @@ serve(const sigset_t *sigs)
 		loop_clock();
 		tls_reload(got_hup);
 		got_hup = 0;
-		wait = control_tick(dns_tick(relay_tick(store_tick())));
+		wait = control_tick(dns_tick(guard_tick(relay_tick(store_tick()))));
 		loop_turn(wait < 30000 ? wait : 30000, sigs, store_commit);
 	}
 	say_goodbye(sigs);
@@ -524,6 +553,8 @@ run_server(const char *dir, int offset)
 	relay_init();
 	user_check();
 	guard_check();
+	limit_init();
+	grey_init();
 	check_clock();
 	tls_init();
 	enter_sandbox();

@@ -261,8 +261,11 @@ int guard_spend(int user, const struct ip *peer);
 /* The row of trusted[] for an address, -1: none. */
 int guard_trusted(const struct ip *peer);
 
-/* Start: check trusted[]; die() with the row. */
+/* Start: check trusted[], dnslists[], rules[] and scanners[]; die() with the row. */
 void guard_check(void);
+
+/* Sessions that have waited go on: ms until it wants to be called again, at most `wait`. */
+int guard_tick(int wait);
 
 /* ---- tls.c ---- */
 

@@ -4,6 +4,7 @@
  * Senders and recipients are in envelope.c.
  *
  *	state      may come next
+ *	S_WAIT     nothing: we have not spoken yet (guard.c)
  *	S_START    EHLO, HELO (and what is always allowed: NOOP, HELP, VRFY, RSET, QUIT, STARTTLS)
  *	S_READY    MAIL, AUTH
  *	S_MAIL     RCPT
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "lib/log.h"
 #include "lib/text.h"
 #include "smtp.h"
@@ -87,6 +89,7 @@ smtp_expire(struct conn *c)
 static void
 forget(struct smtp *s)
 {
+	inspect_cancel(s);
 	letter_abort(&s->letter);
 	smtp_forget(s);
 	if (s->state != S_START)
@@ -133,6 +136,7 @@ hello(struct smtp *s, const char *p, size_t n)
 		return -1;
 	}
 	(void)text_copy(s->helo, sizeof(s->helo), p, n);
+	guard_helo(s);
 	s->state = S_READY;
 	forget(s);
 	return 0;
@@ -163,29 +167,30 @@ ehlo(struct smtp *s, const char *p, size_t n)
 /* ---- texts: DATA and BDAT ---- */
 
 /* RFC 5321 4.4, RFC 3848, RFC 6531 4.3, RFC 8314. */
-static void
-trace(struct smtp *s)
+void
+smtp_trace(struct smtp *s, struct letter *l)
 {
-	char date[DATE_TEXT], ip[IP_TEXT], field[HOST_TEXT + 2 * ADDR_TEXT + 512];
+	char date[DATE_TEXT], ip[IP_TEXT], field[HOST_TEXT + DNS_NAME + 2 * ADDR_TEXT + 512];
+	const char *name = s->visit.name;
 	int n;
 
-	n = snprintf(field, sizeof(field), "Received: from %s ([%s%s])\n"
-	    "\tby %s with %s%s%s id %s\n",
-	    s->helo, ip_is4(&s->c->peer) ? "" : "IPv6:", ip_text(ip, &s->c->peer), host,
+	n = snprintf(field, sizeof(field), "Received: from %s (%s%s[%s%s])\n"
+	    "\tby %s with %s%s%s id %s\n", s->helo, name, *name ? " " : "",
+	    ip_is4(&s->c->peer) ? "" : "IPv6:", ip_text(ip, &s->c->peer), host,
 	    s->utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP", s->esmtp && s->tls ? "S" : "",
-	    s->esmtp && s->user >= 0 ? "A" : "", s->letter.id);
-	letter_text(&s->letter, field, (size_t)n);
+	    s->esmtp && s->user >= 0 ? "A" : "", l->id);
+	letter_text(l, field, (size_t)n);
 	if (s->tls) {
 		n = snprintf(field, sizeof(field), "\t(%s %s)\n",
 		    tls_version(s->c), tls_cipher(s->c));
-		letter_text(&s->letter, field, (size_t)n);
+		letter_text(l, field, (size_t)n);
 	}
 	text_date(date, loop_wall);
 	if (s->nrcpt == 1)
 		n = snprintf(field, sizeof(field), "\tfor <%s>; %s\n", s->rcpt, date);
 	else
 		n = snprintf(field, sizeof(field), "\t; %s\n", date);
-	letter_text(&s->letter, field, (size_t)n);
+	letter_text(l, field, (size_t)n);
 }
 
 static void
@@ -218,10 +223,14 @@ complete(void *arg)
 		letter_text(&s->letter, "\n", 1);
 }
 
+/* What inspect.c will write anew has no trace fields yet. */
 static void
 begin(struct smtp *s)
 {
-	trace(s);
+	if (inspect_wanted(s))
+		letter_text(&s->letter, "", 0);
+	else
+		smtp_trace(s, &s->letter);
 	s->size = 0;
 	dot_init(&s->dot);
 	header_init(&s->header);
@@ -290,6 +299,24 @@ accepted(struct letter *l, enum res r)
 	conn_resume(s->c);
 }
 
+void
+smtp_answer(struct smtp *s, const char *error)
+{
+	if (error) {
+		smtp_reject(s, error, s->sender, strlen(s->sender));
+		forget(s);
+		conn_resume(s->c);
+		return;
+	}
+	if (letter_alone(&s->letter)) {
+		s->letter.bad = R_OK;
+		accepted(&s->letter, R_OK);
+		return;
+	}
+	s->letter.done = accepted;
+	letter_finish(&s->letter);
+}
+
 static void
 end_of_data(struct smtp *s)
 {
@@ -299,14 +326,11 @@ end_of_data(struct smtp *s)
 	error = verdict(s);
 	s->state = S_READY;
 	conn_limit(s->c, smtp_idle, session_total);
-	if (error) {
-		smtp_reject(s, error, s->sender, strlen(s->sender));
-		forget(s);
-		return;
-	}
-	s->letter.done = accepted;
 	conn_hold(s->c);
-	letter_finish(&s->letter);
+	if (!error && inspect_wanted(s))
+		inspect_start(s);
+	else
+		smtp_answer(s, error);
 }
 
 /* How long the text may still take, in ms. */
@@ -439,6 +463,7 @@ login_result(struct smtp *s, enum res r, int slot)
 	conn_resume(s->c);
 	if (r == R_OK) {
 		s->user = slot;
+		s->visit.stranger = 0;
 		guard_passed(&s->c->peer);
 		smtp_reply(s, "235 2.7.0 Welcome");
 	} else if (r == R_TEMP) {
@@ -447,6 +472,8 @@ login_result(struct smtp *s, enum res r, int slot)
 		log_event(s->sid, "login-failed from=%s protocol=smtp user=\"%s\"",
 		    ip_text(ip, &s->c->peer), s->tried);
 		conn_delay(s->c, guard_failed(&s->c->peer));
+		if (limit_count(C_LOGINS, &s->c->peer) < 0)
+			conn_close(s->c, "too many failed logins");
 		smtp_refuse(s, "535 5.7.8 Wrong name or password");
 	}
 }
@@ -505,6 +532,10 @@ smtp_work(struct conn *c)
 	enum res r;
 	int slot;
 
+	if (s->inspection) {
+		inspect_work(s);
+		return;
+	}
 	r = login_work(&s->login, &slot);
 	login_result(s, r, slot);
 }
@@ -703,6 +734,10 @@ smtp_input(struct conn *c)
 	struct smtp *s = c->session;
 	size_t n;
 
+	if (s->state == S_WAIT) {
+		guard_early(s);
+		conn_hold(c);
+	}
 	while (!conn_busy(c) && conn_in(c, &n)) {
 		if (s->state & (S_DATA | S_CHUNK))
 			swallow(s);
@@ -713,17 +748,29 @@ smtp_input(struct conn *c)
 
 /* ---- the life of a session ---- */
 
+void
+smtp_greet(struct smtp *s)
+{
+	s->state = S_START;
+	conn_printf(s->c, "220 %s ESMTP\r\n", host);
+	conn_resume(s->c);
+}
+
+/* Also when TLS has come up: then all is forgotten but who the peer is. */
 static void
 smtp_start(struct conn *c)
 {
 	struct smtp *s = &sessions[conn_slot(c)];
 	int again = c->session == s;
+	struct visit visit = s->visit;
 
 	if (again)
 		letter_abort(&s->letter);
 	memset(s, 0, sizeof(*s));
+	if (again)
+		s->visit = visit;
 	s->c = c;
-	s->state = S_START;
+	s->state = again ? S_START : S_WAIT;
 	s->user = -1;
 	s->trusted = conn_listener(c)->protocol == TRUSTED ? guard_trusted(&c->peer) : -1;
 	s->letter.fd = -1;
@@ -732,7 +779,7 @@ smtp_start(struct conn *c)
 	session_id(s->sid);
 	conn_limit(c, smtp_idle, session_total);
 	if (!again)
-		conn_printf(c, "220 %s ESMTP\r\n", host);
+		guard_open(s);
 }
 
 static void
@@ -741,6 +788,8 @@ smtp_end(struct conn *c)
 	struct smtp *s = c->session;
 	char ip[IP_TEXT];
 
+	if (conn_listener(c)->protocol != LOCAL)
+		limit_gone(&c->peer);
 	if (!s) {
 		log_event("-", "smtp from=%s ended=\"%s\"", ip_text(ip, &c->peer),
 		    c->why ? c->why : "-");
@@ -748,6 +797,8 @@ smtp_end(struct conn *c)
 	}
 	if (c->why && strcmp(c->why, "closed by peer") != 0)
 		log_event(s->sid, "smtp from=%s ended=\"%s\"", ip_text(ip, &c->peer), c->why);
+	inspect_cancel(s);
+	guard_close(s);
 	letter_abort(&s->letter);
 	scram_wipe(&s->login, sizeof(s->login));
 }

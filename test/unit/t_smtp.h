@@ -10,6 +10,7 @@
 
 #include "lib/text.h"
 #include "rooms.h"
+#include "t_welcome.h"
 
 /* ---- what the rest of the server would do ---- */
 

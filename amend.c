@@ -1,0 +1,506 @@
+/* See LICENSE file for copyright and licence details. */
+/*
+ * A letter written anew: the envelope with other recipients where rules or scanners want that (or
+ * the mailboxes for junk), on top of the text what we found out (RFC 8601) and the trace field, its
+ * header with the changes of scanners, and its body, copied in slices, or a new one.
+ *
+ * Fields that claim to be our findings are taken out last, so that scanners that count fields find
+ * those they mean: until then the colon behind their name is FORGED.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "inspect.h"
+#include "lib/authres.h"
+#include "lib/log.h"
+#include "lib/text.h"
+#include "relay.h"
+
+enum {
+	PIECE = 1 << 14,
+	RESULTS = 4096,			/* octets of the field with results */
+	FORGED = 1
+};
+
+/* The header while it is being changed. */
+static struct {
+	size_t n;
+	int full;
+	char b[HEADER_MAX + EDITS_MAX + 2];
+} head;
+
+/* ---- the envelope ---- */
+
+/* The line of it at an offset, NUL-terminated without its end: its length with it; 0: the blank
+ * one, -1: trouble. */
+static long
+envelope_line(const struct letter *l, uint64_t at, char line[OUT_LINE + 1])
+{
+	long k, n = letter_read(l, line, OUT_LINE, at);
+	const char *lf;
+
+	/* at the border of what is still in memory it comes in two pieces */
+	while (n > 0 && n < OUT_LINE && !memchr(line, '\n', (size_t)n)) {
+		k = letter_read(l, line + n, OUT_LINE - (size_t)n, at + (uint64_t)n);
+		if (k <= 0)
+			return -1;
+		n += k;
+	}
+	lf = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
+	if (!lf)
+		return -1;
+	line[lf - line] = '\0';
+	return lf == line ? 0 : lf - line + 1;
+}
+
+/* "X<mailbox> rest": cut into mailbox and rest ("" if there is none): 0 or -1. */
+static int
+split(char *line, const char **mailbox, const char **rest)
+{
+	char *gt = strrchr(line, '>');
+
+	if (line[0] == '\0' || line[1] != '<' || !gt)
+		return -1;
+	*gt = '\0';
+	*mailbox = line + 2;
+	*rest = gt[1] == ' ' ? gt + 2 : "";
+	return 0;
+}
+
+/* One of our accounts? Parameters have a '=', or are this word. */
+static int
+is_account(const char *rest)
+{
+	return *rest && !strchr(rest, '=') && strcmp(rest, "HERE") != 0;
+}
+
+const char *
+amend_rcpt(struct letter *l, int i)
+{
+	static char line[OUT_LINE + 1];
+	const char *mailbox = NULL, *rest;
+	uint64_t at = 0;
+	long n;
+
+	for (i++; i >= 0 && (n = envelope_line(l, at, line)) > 0; at += (uint64_t)n, i--)
+		if (split(line, &mailbox, &rest) < 0)
+			return NULL;
+	return i < 0 ? mailbox : NULL;
+}
+
+/* A change of the envelope by a scanner that concerns this mailbox, of that kind? */
+static int
+edited(const struct inspection *i, int what, const char *mailbox)
+{
+	size_t at;
+	struct edit e;
+
+	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
+		memcpy(&e, i->edits + at, sizeof(e));
+		if ((int)e.what == what && text_is(mailbox, strlen(mailbox),
+		    i->edits + at + sizeof(e)))
+			return 1;
+	}
+	return 0;
+}
+
+/* Into an account's mailbox, or the one that it has for junk. */
+static void
+to_account(struct inspection *i, const char *rcpt, const char *name)
+{
+	char junk[NAME_TEXT + 8];
+	struct user_set to;
+	int slot, n;
+
+	n = snprintf(junk, sizeof(junk), "%s.junk", name);
+	slot = i->mark ? user_find(junk, (size_t)n) : -1;
+	if (slot < 0)
+		slot = user_find(name, strlen(name));
+	if (slot < 0)
+		return;		/* gone since */
+	memset(&to, 0, sizeof(to));
+	to.bit[slot / 8] |= (unsigned char)(1 << (slot % 8));
+	(void)letter_rcpt(&i->letter, rcpt, strlen(rcpt), &to);	/* l->bad has the trouble */
+}
+
+/* To an address or account of config.h or of a scanner. */
+static void
+also_to(struct inspection *i, const char *to)
+{
+	struct user_set set;
+	struct forwards f;
+	struct addr a;
+	int k;
+
+	memset(&a, 0, sizeof(a));
+	if (addr_mailbox8(&a, to, strlen(to)) < 0) {
+		a.mailbox = a.local = to;
+		a.nmailbox = a.nlocal = strlen(to);
+	}
+	switch (user_resolve(&set, &f, &a)) {
+	case W_LOCAL:
+		for (k = 0; k < ACCOUNTS; k++)
+			if (user_in(&set, k))
+				to_account(i, to, user_at(k)->name);
+		for (k = 0; k < f.n; k++)
+			(void)letter_out(&i->letter, f.to[k].p, f.to[k].n, "");
+		break;
+	case W_REMOTE:
+		(void)letter_out(&i->letter, to, strlen(to), "");
+		break;
+	case W_LATER:
+		i->letter.bad = R_TEMP;
+		break;
+	case W_UNKNOWN:
+		log_event(i->s->sid, "amend to=%s error=\"nobody has this address\"", to);
+		break;
+	}
+}
+
+static void
+old_rcpt(struct inspection *i, char *line)
+{
+	const char *mailbox, *rest;
+
+	if (split(line, &mailbox, &rest) < 0 || edited(i, EDIT_NO_RCPT, mailbox))
+		return;
+	if (is_account(rest))
+		to_account(i, mailbox, rest);
+	else
+		(void)letter_out(&i->letter, mailbox, strlen(mailbox), rest);
+}
+
+/* What rules and scanners add. */
+static void
+new_rcpts(struct inspection *i)
+{
+	const struct rule *r = i->rule;
+	struct edit e;
+	size_t at;
+
+	if (r && (r->deed == DO_COPY || r->deed == DO_REDIRECT || r->deed == DO_MAILBOX))
+		also_to(i, r->arg);
+	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
+		memcpy(&e, i->edits + at, sizeof(e));
+		if (e.what == EDIT_RCPT)
+			also_to(i, i->edits + at + sizeof(e));
+	}
+}
+
+/* The sender that the last scanner to say so wants, else as it was. */
+static const char *
+sender(const struct inspection *i, const char *was)
+{
+	struct edit e;
+	size_t at;
+
+	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
+		memcpy(&e, i->edits + at, sizeof(e));
+		if (e.what == EDIT_SENDER)
+			was = i->edits + at + sizeof(e);
+	}
+	return was;
+}
+
+/* 0 or -1. */
+static int
+envelope(struct inspection *i)
+{
+	static char line[OUT_LINE + 1];
+	const struct letter *old = &i->s->letter;
+	const struct rule *r = i->rule;
+	int instead = r && (r->deed == DO_REDIRECT || r->deed == DO_MAILBOX);
+	int slot = SESSIONS + OWN_LETTERS + 2 * conn_slot(i->s->c);
+	const char *mailbox, *rest, *from;
+	uint64_t at;
+	long n;
+
+	n = envelope_line(old, 0, line);
+	if (n <= 0 || split(line, &mailbox, &rest) < 0)
+		return -1;
+	from = sender(i, mailbox);
+	if (letter_begin(&i->letter, slot, from, strlen(from), rest) != R_OK)
+		return -1;
+	for (at = (uint64_t)n; (n = envelope_line(old, at, line)) > 0; at += (uint64_t)n)
+		if (!instead)
+			old_rcpt(i, line);
+	new_rcpts(i);
+	return n < 0 || i->letter.bad ? -1 : 0;
+}
+
+/* ---- what we found out ---- */
+
+static const char *
+spf_domain(const struct smtp *s)
+{
+	const char *at = strrchr(s->sender, '@');
+
+	return at ? at + 1 : s->helo;
+}
+
+static void
+put_dkim(struct authres *a, const struct dkimcheck *d)
+{
+	const struct dkim_signature *g;
+	int k;
+
+	for (k = 0; k < d->n; k++) {
+		g = &d->sig[k];
+		authres_result(a, "dkim", dkim_word(g->result), g->reason ? g->reason : "");
+		authres_property(a, "header.d", g->domain);
+		authres_property(a, "header.s", g->selector);
+		authres_property(a, "header.b", g->b);
+	}
+	if (!d->n)
+		authres_result(a, "dkim", "none", "");
+}
+
+static void
+results(struct inspection *i)
+{
+	static char field[RESULTS];
+	struct smtp *s = i->s;
+	struct authres a;
+	char text[IP_TEXT + 16];
+
+	authres_begin(&a, field, sizeof(field), host);
+	authres_result(&a, "iprev", s->visit.name[0] ? "pass" : "fail", "");
+	authres_property(&a, "policy.iprev", ip_text(text, &s->c->peer));
+	authres_result(&a, "spf", spf_word(s->visit.spf_helo), "");
+	authres_property(&a, "smtp.helo", s->helo);
+	if (s->sender[0]) {
+		authres_result(&a, "spf", spf_word(s->visit.spf), "");
+		authres_property(&a, "smtp.mailfrom", spf_domain(s));
+	}
+	put_dkim(&a, &i->dkim);
+	if (i->dmarc_known) {
+		authres_result(&a, "dmarc", dmarc_word(i->dmarc.result), "");
+		if (i->dmarc.domain[0]) {
+			(void)snprintf(text, sizeof(text), "p=%s",
+			    dmarc_policy_word(i->dmarc.policy));
+			authres_comment(&a, text);
+		}
+		authres_property(&a, "header.from", i->author);
+	}
+	letter_text(&i->letter, field, authres_end(&a));
+}
+
+static void
+top(struct inspection *i)
+{
+	char field[160];
+	int n;
+
+	if (i->s->visit.stranger)
+		results(i);
+	if (i->mark) {
+		n = snprintf(field, sizeof(field), "X-Spam-Flag: YES\nX-Spam-Reason: %s\n", i->why);
+		letter_text(&i->letter, field, (size_t)n);
+	}
+	smtp_trace(i->s, &i->letter);
+}
+
+/* ---- the header ---- */
+
+/* The end of the field at an offset: behind its last line. */
+static size_t
+field_end(size_t at)
+{
+	const char *lf;
+
+	do {
+		lf = memchr(head.b + at, '\n', head.n - at);
+		at = lf ? (size_t)(lf - head.b) + 1 : head.n;
+	} while (at < head.n && (head.b[at] == ' ' || head.b[at] == '\t'));
+	return at;
+}
+
+/* Where its name ends: the colon, or what stands for it; 0: it has none. */
+static size_t
+name_end(size_t at, size_t end)
+{
+	size_t k;
+
+	for (k = at; k < end && head.b[k] != '\n'; k++)
+		if (head.b[k] == ':' || head.b[k] == FORGED)
+			return k;
+	return 0;
+}
+
+/* Put text in place of old octets. */
+static void
+put(size_t at, size_t old, const char *p, size_t n)
+{
+	if (head.n - old + n >= sizeof(head.b)) {
+		head.full = 1;
+		return;
+	}
+	memmove(head.b + at + n, head.b + at + old, head.n - at - old);
+	memcpy(head.b + at, p, n);
+	head.n += n - old;
+}
+
+/* The offset of field number `index`, from 0; the end if there are not so many. */
+static size_t
+nth(uint32_t index)
+{
+	size_t at;
+
+	for (at = 0; at < head.n && index; index--)
+		at = field_end(at);
+	return at;
+}
+
+/* The offset of the index-th field of a name, from 1; the end if there is none. */
+static size_t
+nth_named(const char *name, uint32_t index)
+{
+	size_t at, end, colon, n;
+
+	for (at = 0; at < head.n; at = end) {
+		end = field_end(at);
+		colon = name_end(at, end);
+		n = colon ? colon - at : 0;
+		for (; n && (head.b[at + n - 1] == ' ' || head.b[at + n - 1] == '\t'); n--)
+			;
+		if (n && text_is(head.b + at, n, name) && --index == 0)
+			break;
+	}
+	return at;
+}
+
+static void
+edit_header(const struct edit *e, const char *name)
+{
+	static char field[SCAN_EDITS + 4];
+	const char *value = name + strlen(name) + 1;
+	size_t at, n = (size_t)snprintf(field, sizeof(field), "%s:%s\n", name, value);
+
+	switch (e->what) {
+	case EDIT_ADD:
+		put(head.n, 0, field, n);
+		break;
+	case EDIT_INSERT:
+		put(nth(e->index), 0, field, n);
+		break;
+	case EDIT_CHANGE:
+		at = nth_named(name, e->index ? e->index : 1);
+		if (at < head.n || *value)
+			put(at, at < head.n ? field_end(at) - at : 0, field, *value ? n : 0);
+		break;
+	case EDIT_RCPT:
+	case EDIT_NO_RCPT:
+	case EDIT_SENDER:
+		break;
+	}
+}
+
+/* Fields that claim to be our findings: mark them, or take those out that were marked. */
+static void
+forged(int out)
+{
+	static const char name[] = "Authentication-Results";
+	size_t at, end, colon, n;
+
+	for (at = 0; at < head.n; at = end) {
+		end = field_end(at);
+		colon = name_end(at, end);
+		if (out && colon && head.b[colon] == FORGED) {
+			put(at, end - at, "", 0);
+			end = at;
+			continue;
+		}
+		n = colon ? colon - at : 0;
+		for (; n && (head.b[at + n - 1] == ' ' || head.b[at + n - 1] == '\t'); n--)
+			;
+		if (!out && n && text_is(head.b + at, n, name) &&
+		    authres_claims(head.b + colon + 1, end - colon - 1, host))
+			head.b[colon] = FORGED;
+	}
+}
+
+/* 0 or -1. */
+static int
+write_header(struct inspection *i)
+{
+	const char *p = inspect_header(i);
+	struct edit e;
+	size_t at;
+
+	if (!p)
+		return -1;
+	memcpy(head.b, p, i->header);
+	head.n = i->header;
+	head.full = 0;
+	if (head.n && head.b[head.n - 1] != '\n')
+		head.b[head.n++] = '\n';
+	if (i->s->visit.stranger)
+		forged(0);
+	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
+		memcpy(&e, i->edits + at, sizeof(e));
+		edit_header(&e, i->edits + at + sizeof(e));
+	}
+	if (i->s->visit.stranger)
+		forged(1);
+	letter_text(&i->letter, head.b, head.n);
+	return head.full ? -1 : 0;
+}
+
+/* ---- the body ---- */
+
+int
+amend_body(struct inspection *i, const char *p, size_t n)
+{
+	int slot = SESSIONS + OWN_LETTERS + 2 * conn_slot(i->s->c) + 1;
+	const char *cr;
+	size_t k;
+
+	if (!p) {
+		letter_abort(&i->body);
+		i->rebodied = 1;
+		(void)letter_begin(&i->body, slot, "", 0, "");
+		letter_text(&i->body, "", 0);
+	}
+	/* lines end in LF here */
+	for (; p && n; p += k, n -= k) {
+		cr = memchr(p, '\r', n);
+		k = cr ? (size_t)(cr - p) : n;
+		letter_text(&i->body, p, k);
+		k += cr != NULL;
+	}
+	return i->body.bad || (uint64_t)i->body.size > message_max + ENVELOPE_SPARE ? -1 : 0;
+}
+
+enum res
+amend_begin(struct inspection *i)
+{
+	if (envelope(i) < 0)
+		return R_TEMP;
+	top(i);
+	if (write_header(i) < 0)
+		return R_TEMP;
+	if (i->rebodied)
+		letter_text(&i->letter, "\n", 1);
+	i->at = i->rebodied ? 0 : i->header;
+	return i->letter.bad ? R_TEMP : R_OK;
+}
+
+enum res
+amend_work(struct inspection *i)
+{
+	static char piece[PIECE];
+	const struct letter *l = i->rebodied ? &i->body : &i->s->letter;
+	int64_t start = loop_ms();
+	long n;
+
+	do {
+		n = letter_read(l, piece, sizeof(piece), (uint64_t)l->text + i->at);
+		if (n < 0)
+			return R_TEMP;
+		letter_text(&i->letter, piece, (size_t)n);
+		i->at += (uint64_t)n;
+	} while (n && loop_ms() - start < SLICE_MS);
+	if (i->letter.bad)
+		return R_TEMP;
+	return n ? R_AGAIN : R_OK;
+}
