@@ -1,0 +1,249 @@
+/* with: lib/mime.c lib/words.c lib/addr.c lib/text.c */
+/* See LICENSE file for copyright and licence details. */
+/* Names of attachments: each message, and what is told of it, in order, with '|' behind each. */
+#include <dirent.h>
+#include <time.h>
+
+#include "lib/mime.h"
+#include "test.h"
+
+static char *told;
+static size_t ntold, most;
+
+static void
+name(void *arg, const char *p, size_t n)
+{
+	(void)arg;
+	CHECK(n > 0 && n <= MIME_NAME && strlen(p) == n);
+	if (ntold + n + 1 > most)
+		return;
+	memcpy(told + ntold, p, n);
+	ntold += n;
+	told[ntold++] = '|';
+}
+
+static struct mime m;
+
+static size_t
+machine(char *out, size_t size, const char *in, size_t n, const struct cut *c)
+{
+	size_t at = 0, k;
+
+	told = out;
+	most = size;
+	ntold = 0;
+	mime_init(&m, name, NULL);
+	for (; at < n; at += k) {
+		k = test_piece(c, at, n);
+		mime_feed(&m, in + at, k);
+	}
+	mime_finish(&m);
+	return ntold;
+}
+
+struct vector {
+	const char *in, *want;
+};
+
+static void
+all(const char *before, const char *after, const struct vector *v, size_t n)
+{
+	static char in[65536], out[65536];
+	struct cut c = { 65536, 65536 };
+	size_t i, len;
+
+	for (i = 0; i < n; i++) {
+		len = (size_t)snprintf(in, sizeof(in), "%s%s%s", before, v[i].in, after);
+		if (!CHECK_MEM(out, machine(out, sizeof(out), in, len, &c), v[i].want,
+		    strlen(v[i].want)))
+			printf("\tin: %s\n", v[i].in);
+		CHECK_SPLIT(machine, in, len);
+	}
+}
+
+/* What stands behind "Content-Disposition: attachment". */
+static const struct vector parameters[] = {
+	{ "", "" },
+	{ "; filename=a.exe", "a.exe|" },
+	{ "; filename=\"a.exe\"", "a.exe|" },
+	{ " ; FileName = \"a.exe\" ; size=3", "a.exe|" },
+	{ ";\n filename=\"a b.exe\"", "a b.exe|" },
+	{ ";\n filename=\n \"a.exe\"", "a.exe|" },
+	{ ";filename=a.exe;name=b.exe;x-name=c.exe;filenames=d.exe", "a.exe|b.exe|" },
+	{ "; filename=\"\"; filename=", "" },
+	/* what some read otherwise */
+	{ "; filename=a b.exe", "a|a b.exe|" },
+	{ "; filename=a.exe b c d; x", "a.exe|a.exe b c d|" },
+	{ "; filename=a.exe (b)", "a.exe|a.exe (b)|" },
+	{ "; filename=a.exe(b)", "a.exe|a.exe(b)|" },
+	{ "; filename=\"a.txt\".exe", "a.txt|a.txt.exe|" },
+	{ "; filename=\"a.txt\" \".exe\"", "a.txt|a.txt .exe|" },
+	{ "; filename=\"a.exe", "a.exe|" },
+	{ "; filename=a.exe\"", "a.exe|a.exe|" },
+	{ "; filename=\"a.exe; x=y", "a.exe|a.exe; x=y|" },
+	{ "; filename=\"a; b.exe\"", "a|a; b.exe|" },
+	{ "; x=\"; filename=a.exe", "a.exe|" },
+	{ "; filename=\"a.txt; filename=b.exe", "a.txt|a.txt; filename|b.exe|" },
+	{ "; filename=\"a.txt\\\"; filename=b.exe; y=\"", "a.txt|a.txt\"; filename|; filename|b.exe|" },
+	{ " filename=a.exe", "a.exe|" },
+	{ ", filename=a.exe", "a.exe|" },
+	{ "; (c;x=\"y) filename (d) = a.exe", "a.exe|" },
+	{ "; filename (d;filename=a.exe", "a.exe|" },
+	{ "; filename=\"a\\.e\\xe\"", "a.exe|xe|" },
+	{ "; filename=\"C:\\dir\\a.exe\"", "C:dira.exe|a.exe|" },
+	{ "; filename=\"/etc/a.exe\"", "a.exe|" },
+	{ "; filename=c:\\dir\\a.exe", "a.exe|" },
+	{ "; filename=\"a.e\n xe\"", "a.e xe|a.exe|" },
+	{ "; filename=\"a.exe. . ..\"", "a.exe|" },
+	{ "; filename=\"a.exe/\"", "a.exe|" },
+	{ "; filename=\" ..\"", "" },
+	{ "; filename=\"a\tb\x7f.exe\"", "a?b?.exe|" },
+	{ "; filename=\"\xc3\xa9\xe9.exe\"", "\xc3\xa9?.exe|" },
+	/* RFC 2231 */
+	{ "; filename*=utf-8''%c3%A9.exe", "\xc3\xa9.exe|" },
+	{ "; filename*=iso-8859-1'en'%e9%80.exe", "\xc3\xa9\xe2\x82\xac.exe|" },
+	{ "; filename*=koi8-r''%c1a.exe", "?a.exe|" },
+	{ "; filename*=\"utf-8''a%2eexe\"", "a.exe|" },
+	{ "; filename*=a%2eexe", "a.exe|" },
+	{ "; filename*=utf-8'a%2eexe", "utf-8'a.exe|" },
+	{ "; filename*=utf-8''100%.exe%4", "100%.exe|" },
+	{ "; filename*=utf-8''a%00.exe", "a|a?.exe|" },
+	{ "; filename=a.txt; filename*=utf-8''b.exe", "a.txt|b.exe|" },
+	{ "; filename*0=a.; filename*1=exe", "a.exe|" },
+	{ "; filename*0=\"a b\"; filename*1=\".exe\"", "a b.exe|" },
+	{ "; filename*1=exe;filename*0=\"a.\"", "a.exe|" },
+	{ "; filename*0*=utf-8'en'%c3; filename*1*=%a9; filename*2=.exe",
+	    "\xc3\xa9.exe|\xc3\xa9.exe|" },
+	{ "; filename*0*=utf-8''a; filename*1=%2eexe", "a%2eexe|a.exe|" },
+	{ "; filename*0=a; filename*10=.exe; filename*9=b", "a|ab.exe|" },
+	{ "; filename*0=a.exe; filename*2=b", "a.exe|a.exeb|" },
+	{ "; filename*0=a; filename*0=b; filename*1=.exe; filename*1=.txt", "a.exe|b.txt|" },
+	{ "; filename*0=a; filename=b; filename*1=c", "b|ac|" },
+	{ "; filename*0==?utf-8?q?a.ex?=; filename*1==?utf-8?q?e?=", "a.exe|" },
+	{ "; filename*x=a", "a|" },
+	/* RFC 2047 */
+	{ "; filename=\"=?utf-8?B?YS5leGU=?=\"", "a.exe|" },
+	{ "; filename==?UTF-8?b?YS5leGU?=", "a.exe|" },
+	{ "; filename=\"=?utf-8?q?a?= =?utf-8?q?=2Eexe?=\"", "a.exe|" },
+	{ "; filename=\"=?utf-8?q?a?=\n =?utf-8?q?=2Eexe?= b\"", "a.exe b|=?utf-8?q?a?==?utf-8?q?=2Eexe?= b|" },
+	{ "; filename=\"=?utf-8?q?a_b?=c=?utf-8?q?.exe?=\"", "a bc.exe|" },
+	{ "; filename=\"=?iso-8859-1?q?=e9.exe?=\"", "\xc3\xa9.exe|" },
+	{ "; filename=\"=?windows-1252*de?q?=80.exe?=\"", "\xe2\x82\xac.exe|" },
+	{ "; filename=\"=?utf-16be?b?AGEALgBlAHgAZQ==?=\"", "a.exe|" },
+	{ "; filename=\"=?utf-8?q?=c3?= =?utf-8?q?=a9.exe?=\"", "\xc3\xa9.exe|" },
+	{ "; filename=\"=?utf-8?b?YS4=?= =?utf-8?b?ZXhl?=\"", "a.exe|" },
+	{ "; filename=\"=?utf-8?b?YS4=ZXhl?=\"", "a.exe|" },
+	{ "; filename=\"=?utf-8?x?a?=.exe\"", "=?utf-8?x?a?=.exe|" },
+	{ "; filename=\"=?a b?q?c.exe\"", "=?a b?q?c.exe|" },
+	{ "; filename=\"=?x?q?a.exe\"", "a.exe|=?x?q?a.exe|" },
+	{ "; filename=\"=?x?b?YS5\"", "a|=?x?b?YS5|" },
+	{ "; filename=\"==?x?q?a?==\"", "=a=|" },
+	{ "; filename=\"=?utf-8?q?a.exe=00.txt?=\"", "a.exe|a.exe?.txt|" },
+	{ "; filename=\"=?utf-8?q?..=2Fa.exe?=\"", "a.exe|" },
+	{ "; filename=\"=?utf-8?q?what?.exe?=\"", "what?.exe|=?utf-8?q?what?.exe?=|" },
+};
+
+/* Whole messages. */
+static const struct vector messages[] = {
+	{ "", "" },
+	{ "\n", "" },
+	{ "Content-Disposition:filename=a", "a|" },
+	{ "content-TYPE : x/y; name=a\n", "a|" },
+	{ "Content-Type: name=a\n", "a|" },
+	{ "Content-Type: x/y;\n\n name=a\n", "" },
+	{ "Content-Type: x/y;\n \n name=a\n", "a|" },
+	{ "Content-Types: x/y; name=a\nX: Content-Type: x/y; name=b\n", "" },
+	{ "Content-Type: x/y; name=a\nContent-Type: x/y; name=b\n", "a|b|" },
+	{ "X: y\n\nContent-Type: x/y; name=a\n", "" },
+	/* multiparts */
+	{ "Content-Type: multipart/mixed; boundary=b\n\n"
+	    "Content-Type: x/y; name=0\n--b\nContent-Type: x/y; name=1\n\n"
+	    "Content-Type: x/y; name=0\n--b\nContent-Disposition: x; filename=\"2\"\n\nx\n--b--\n",
+	    "1|2|" },
+	{ "Content-Type: multipart/mixed; boundary=\"b b \"\n\n--b b  \t\nContent-Type: x/y; name=1",
+	    "1|" },
+	{ "Content-Type: multipart/mixed; boundary=b\n\n-b\nContent-Type: x/y; name=1\n"
+	    " --b\nContent-Type: x/y; name=2\nx--b\nContent-Type: x/y; name=3\n--\n"
+	    "Content-Type: x/y; name=4\n--B\nContent-Type: x/y; name=5\n", "" },
+	/* nested, closed or not, look-alikes, boundaries of the other one */
+	{ "Content-Type: multipart/x; boundary=b\n\n--b\nContent-Type: multipart/y; boundary=bb\n\n"
+	    "--bb\nContent-Type: x/y; name=1\n\n--b\nContent-Type: x/y; name=2\n\n"
+	    "--bb\nContent-Type: x/y; name=3\n\n--b--\n\n--bb--\n\n--b\nContent-Type: x/y; name=4",
+	    "1|2|3|4|" },
+	{ "Content-Type: multipart/x; boundary=b; boundary=c\nContent-Type: multipart/x; boundary=d\n"
+	    "\n--b\nContent-Type: x/y; name=1\n\n--c\nContent-Type: x/y; name=2\n\n"
+	    "--d\nContent-Type: x/y; name=3\n\n", "1|2|3|" },
+	{ "Content-Type: multipart/x; boundary=b c\n\n--b\nContent-Type: x/y; name=1\n\n", "1|" },
+	{ "Content-Type: multipart/x; boundary=b (c)\n\n--b\nContent-Type: x/y; name=1\n\n", "1|" },
+	/* no boundary, or a doubtful one */
+	{ "Content-Type: multipart/x\n\n--b\nContent-Type: x/y; name=1\n\n", "1|" },
+	{ "Content-Type: multipart/x; boundary=\"\"\n\n--b\nContent-Type: x/y; name=1\n\n", "1|" },
+	{ "Content-Type: multipart/x; boundary=\"a\\b\"\n\n--ab\nContent-Type: x/y; name=1\n\n",
+	    "1|" },
+	{ "Content-Type: multipart/x; boundary*=us-ascii''a%62\n\n--ab\nContent-Type: x/y; name=1\n",
+	    "1|" },
+	{ "Content-Type: multipart/x; boundary*0=a; boundary*1=b\n\n--ab\nContent-Type: x/y; name=1",
+	    "1|" },
+	/* headers without bodies, bodies without headers */
+	{ "Content-Type: multipart/x; boundary=b\n--b\nContent-Type: x/y; name=1\n--b\n"
+	    "Content-Type: x/y; name=2\n--b\n\n\nContent-Type: x/y; name=3\n--b", "1|2|3|" },
+	{ "Content-Type: multipart/x; boundary=b\n\n--b\nno field\n: no\nContent-Type: x/y; name=1\n",
+	    "1|" },
+	/* messages in it */
+	{ "Content-Type: message/rfc822\n\nSubject: x\nContent-Type: x/y; name=1\n\n"
+	    "Content-Type: x/y; name=2\n", "1|" },
+	{ "Content-Type: message/rfc822\n\nContent-Type: message/rfc822; name=1\n\n"
+	    "Content-Type: multipart/x; boundary=b; name=2\n\n--b\nContent-Type: x/y; name=3\n",
+	    "1|2|3|" },
+	{ "Content-Type: multipart/digest; boundary=b\n\n--b\n\nContent-Type: x/y; name=1\n\n"
+	    "Content-Type: x/y; name=0\n--b\nX: y\n\nContent-Type: x/y; name=2\n\n--b\n"
+	    "Content-Type: text/plain\n\nContent-Type: x/y; name=0\n", "1|2|" },
+	/* some decode these */
+	{ "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
+	    "Q29udGVudC1UeXBlOiB4L3k7\nDQogbmFtZT0xDQoNCnlhZGE=\n", "1|" },
+	{ "Content-Type: multipart/x; boundary=b\n\n--b\nContent-Type: message/rfc822\n"
+	    "Content-Transfer-Encoding: BASE64 (x)\n\nQ29udGVudC1UeXBlOiB4L3k7IG5hbWU9MQ==\n--b\n"
+	    "Content-Type: x/y; name=2\n\nQ29udGVudC1UeXBlOiB4L3k7IG5hbWU9MQ==\n", "1|2|" },
+	{ "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
+	    "Content-Type: x/y; name=1\n\n", "1|" },
+	{ "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\n"
+	    "Content-Type: multi=\npart/x; boundary=3D\"b\"\n\n--b\nContent-Type: x/y; =  \n"
+	    "name=3D=31=2Eexe\n\n", "1.exe|" },
+	/* uuencode */
+	{ "X: y\n\nbegin 644 a b.exe\nM\nbegin 0755 c.exe\nbegin 64 d\nbegin 689 e\nbegin  644 f\n",
+	    "a b.exe|c.exe|" },
+};
+
+static void
+texts(void)
+{
+	static const struct vector v[] = {
+		{ "", "" },
+		{ " \t ", "" },
+		{ " a  b ", "a  b" },
+		{ "\n a\n b\n", "a b" },
+		{ "=?utf-8?q?=C3=A9?=\n =?utf-8?b?w6k=?= x", "\xc3\xa9\xc3\xa9 x" },
+		{ "a\x01\x80", "a??" },
+		{ "=?utf-8?q?_a?=", " a" },
+		{ "0123456789abcdef", "0123456789abcdef" },
+		{ "0123456789abcdefg", "01234567cdefg" },
+	};
+	char out[17];
+	size_t i;
+
+	for (i = 0; i < LEN(v); i++) {
+		CHECK_INT(words_decode(out, sizeof(out), v[i].in, strlen(v[i].in)), strlen(v[i].want));
+		CHECK_STR(out, v[i].want);
+	}
+}
+
+int
+main(void)
+{
+	all("Content-Disposition: attachment", "", parameters, LEN(parameters));
+	all("Content-Disposition: attachment", "\n\nx\n", parameters, LEN(parameters));
+	all("", "", messages, LEN(messages));
+	texts();
+	printf("%lu octets\n", (unsigned long)sizeof(struct mime));
+	return test_end();
+}
