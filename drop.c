@@ -534,6 +534,20 @@ drop_reset(struct drop *d)
 
 /* ---- deleting ---- */
 
+/* Does a message begin there, as the index says? If not, the index is damaged: not used again. */
+static int
+begins(struct drop *d, uint64_t at)
+{
+	char t[5];
+
+	if (at < d->covered && fs_read(d->fd, t, sizeof(t), (off_t)at) == 0 &&
+	    !memcmp(t, "From ", sizeof(t)))
+		return 1;
+	(void)put_head(d, NULL);
+	errno = EILSEQ;
+	return 0;
+}
+
 /* The journal knows of it while it is done: a crash leaves the old mailbox or the new one. */
 static int
 shorten(struct drop *d, uint64_t size, struct stat *st)
@@ -556,7 +570,7 @@ cut(struct drop *d, uint32_t keep)
 	struct drop_msg m;
 	struct stat st;
 
-	if (record(d, keep, &m) < 0)
+	if (record(d, keep, &m) < 0 || !begins(d, m.m.from))
 		return fail(d, "index");
 	if (shorten(d, m.m.from, &st) < 0)
 		return fail(d, "truncate");
@@ -603,6 +617,8 @@ stretch(struct drop *d)
 		if (add_record(j, &m) < 0)
 			return -1;
 	}
+	if (some && (!begins(d, j->from) || (j->to != d->covered && !begins(d, j->to))))
+		return -1;
 	return 1;
 }
 
@@ -715,8 +731,8 @@ delete(struct drop *d)
 
 	if (store_checkpoint() < 0)	/* the journal knows the mailbox as it was */
 		return fail(d, "checkpoint");
-	if (fstat(d->fd, &st) < 0 || record(d, 0, &first) < 0)
-		return fail(d, "stat");
+	if (fstat(d->fd, &st) < 0 || record(d, 0, &first) < 0 || !begins(d, first.m.from))
+		return fail(d, "index");
 	if (d->first + d->nmarked == d->n && (uint64_t)st.st_size == d->covered &&
 	    !box_busy(d->user))
 		return cut(d, d->first);

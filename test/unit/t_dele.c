@@ -407,6 +407,41 @@ test_prefix(void)
 	}
 }
 
+/* An index that says what cannot be deletes nothing, and is not used again. */
+static void
+test_damaged(void)
+{
+	static const uint64_t shifts[] = { 1, UINT64_C(1) << 40, UINT64_MAX };
+	unsigned char gone[2 * MAX];
+	struct drop_msg m;
+	size_t k;
+	int i, which, fd;
+	off_t at;
+
+	for (which = 1; which < PATTERNS; which++) {
+		for (k = 0; k < LEN(shifts); k++) {
+			fresh(20);
+			CHECK_INT(start(), DROP_READY);
+			mark(gone, which, 20);
+			for (i = 0; !gone[i]; i++)
+				;
+			fd = open("spool/index/alice", O_RDWR);
+			at = 80 + (off_t)sizeof(m) * i;	/* behind struct index_head */
+			if (fd < 0 || fs_read(fd, &m, sizeof(m), at) < 0)
+				abort();
+			m.m.from += shifts[k];
+			if (fs_write(fd, &m, sizeof(m), at) < 0 || close(fd) < 0)
+				abort();
+			CHECK_INT(go_on(drop_commit(&d)), DROP_TEMP);
+			CHECK_MSG(box_is(was, nwas), "pattern %d", which);
+			CHECK_INT(access("mail/.alice.new", F_OK), -1);
+			CHECK_INT(start(), DROP_READY);
+			check_messages(0, 20, NULL);
+			drop_close(&d);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -414,6 +449,7 @@ main(void)
 	drop_test_init();
 	test_deletions();
 	test_prefix();
+	test_damaged();
 	test_foreign();
 	test_late_append();
 	test_trouble();
