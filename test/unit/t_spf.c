@@ -1,0 +1,1212 @@
+/* with: lib/spf.c lib/idn.c lib/addr.c lib/ip.c lib/text.c */
+/*
+ * See LICENSE file for copyright and licence details.
+ * SPF with a resolver of our own: each mechanism, modifier and macro, limits, errors, hostile
+ * policies, questions that are answered late or never. And the test suite of RFC 7208, if it is in
+ * VECTORS/spf: test/unit/spf-vectors makes lines of it.
+ */
+#include <errno.h>
+
+#include "lib/loop.h"
+#include "lib/spf.h"
+#include "lib/text.h"
+#include "test.h"
+
+enum { RECORDS = 4096, SUITE = 203, MOST = 233 };
+
+int64_t loop_wall = 1700000000;
+
+/* ---- the resolver ---- */
+
+static struct {
+	char name[512];
+	int type;			/* 0: questions for others of this name time out, -1: fail */
+	char data[9000];
+	size_t n;
+} zone[RECORDS];
+static int nzone;
+
+static struct {
+	struct dns_query *q;
+	char name[DNS_NAME];
+	enum dns_type type;
+} asked[32];
+static int asks, busy_from, cut;
+static char asked_log[65536];
+
+/* Labels of 1 to 63 octets, 253 in all, printable (a blank for the suite's sake). */
+static int
+is_dns_name(const char *p)
+{
+	size_t i, n = strlen(p), start = 0;
+
+	n -= n && p[n - 1] == '.';
+	if (n > 253)
+		return 0;
+	for (i = 0; i <= n; i++) {
+		if (i < n && (p[i] < ' ' || p[i] > '~' || p[i] == '\\'))
+			return 0;
+		if (i < n && p[i] != '.')
+			continue;
+		if (i == start || i - start > 63)
+			return 0;
+		start = i + 1;
+	}
+	return 1;
+}
+
+int
+dns_ask(struct dns_query *q, const char *name, enum dns_type type)
+{
+	size_t i;
+
+	asks++;
+	q->slot = -1;
+	if (busy_from && asks >= busy_from) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (!is_dns_name(name)) {
+		errno = EINVAL;
+		return -1;
+	}
+	for (i = 0; i < LEN(asked) && asked[i].q; i++)
+		;
+	if (i == LEN(asked))
+		abort();
+	(void)text_copy(asked[i].name, DNS_NAME, name, strlen(name));
+	if (name[strlen(name) - 1] == '.')
+		asked[i].name[strlen(name) - 1] = '\0';
+	asked[i].type = type;
+	asked[i].q = q;
+	q->slot = (int)i;
+	i = strlen(asked_log);
+	(void)snprintf(asked_log + i, sizeof(asked_log) - i, "%d:%s ", type, name);
+	return 0;
+}
+
+void
+dns_cancel(struct dns_query *q)
+{
+	if (q->slot >= 0 && q->slot < (int)LEN(asked) && asked[q->slot].q == q)
+		asked[q->slot].q = NULL;
+	q->slot = -1;
+}
+
+static int
+type_of(const char *p, size_t n)
+{
+	static const struct {
+		const char *name;
+		int type;
+	} types[] = {
+		{ "A", DNS_A }, { "AAAA", DNS_AAAA }, { "MX", DNS_MX }, { "PTR", DNS_PTR },
+		{ "TXT", DNS_TXTS }, { "CNAME", DNS_CNAME }, { "TIMEOUT", 0 }, { "FAIL", -1 },
+	};
+	size_t i;
+
+	for (i = 0; i < LEN(types); i++)
+		if (strlen(types[i].name) == n && !memcmp(types[i].name, p, n))
+			return types[i].type;
+	printf("no such type: %.*s\n", (int)n, p);
+	abort();
+}
+
+/* Undo \xNN: the length. */
+static size_t
+unescape(char *dst, const char *p, size_t n)
+{
+	char hex[3] = "";
+	size_t i, o = 0;
+
+	for (i = 0; i < n; i++) {
+		if (p[i] == '\\' && n - i > 3) {
+			memcpy(hex, p + i + 2, 2);
+			dst[o++] = (char)strtol(hex, NULL, 16);
+			i += 3;
+		} else {
+			dst[o++] = p[i];
+		}
+	}
+	dst[o] = '\0';
+	return o;
+}
+
+static void
+rr(struct dns_answer *a, int i)
+{
+	static char low[64][DNS_NAME];
+	struct dns_rr *r;
+	size_t k;
+
+	if (a->n == DNS_RRS) {
+		a->cut = 1;
+		return;
+	}
+	r = &a->rr[a->n];
+	r->text = zone[i].data;
+	r->n = zone[i].n;
+	if (zone[i].type == DNS_A || zone[i].type == DNS_AAAA) {
+		if (ip_parse(&r->ip, zone[i].data) < 0)
+			abort();
+	} else if (zone[i].type != DNS_TXTS) {
+		if (zone[i].type == DNS_MX) {
+			r->text = strchr(r->text, ' ') + 1;
+			r->n = strlen(r->text);
+		}
+		r->n -= r->n && r->text[r->n - 1] == '.';
+		for (k = 0; k < r->n; k++)
+			low[a->n][k] = (char)text_lower((unsigned char)r->text[k]);
+		low[a->n][k] = '\0';
+		r->text = low[a->n];
+	}
+	a->n++;
+}
+
+/* What the zone has for a name: its status. */
+static void
+look(struct dns_answer *a, const char *name, int type)
+{
+	int i, links, silent = 1;
+	const char *alias = name;
+
+	memset(a, 0, sizeof(*a));
+	for (links = 0; alias && links < 9; links++) {
+		name = alias;
+		alias = NULL;
+		a->status = DNS_NXDOMAIN;
+		for (i = 0; i < nzone; i++) {
+			if (!text_is(name, strlen(name), zone[i].name))
+				continue;
+			a->status = DNS_NODATA;
+			if (zone[i].type == DNS_CNAME)
+				alias = zone[i].data;
+			else if (zone[i].type <= 0)
+				silent = zone[i].type;
+			else if (zone[i].type == type)
+				rr(a, i);
+		}
+	}
+	if (alias)
+		a->status = DNS_SERVFAIL;
+	else if (a->n)
+		a->status = DNS_OK;
+	else if (silent < 1)
+		a->status = silent ? DNS_SERVFAIL : DNS_TIMEOUT;
+	a->cut |= a->n && cut;
+}
+
+/* Answer a question: 0 if there is none. */
+static int
+deliver(int i)
+{
+	static struct dns_answer a;
+	struct dns_query *q = asked[i].q;
+
+	if (!q)
+		return 0;
+	look(&a, asked[i].name, asked[i].type);
+	asked[i].q = NULL;
+	q->slot = -1;
+	q->done(q, &a);
+	memset(&a, 0x55, sizeof(a));
+	return 1;
+}
+
+static void
+zone_line(const char *p, size_t n)
+{
+	const char *sp = memchr(p, ' ', n), *e = p + n, *sp2;
+
+	if (!sp || nzone == RECORDS || n > 8900)
+		abort();
+	(void)unescape(zone[nzone].name, p, (size_t)(sp - p));
+	p = sp + 1;
+	sp2 = memchr(p, ' ', (size_t)(e - p));
+	if (!sp2)
+		sp2 = e;
+	zone[nzone].type = type_of(p, (size_t)(sp2 - p));
+	p = sp2 < e ? sp2 + 1 : e;
+	zone[nzone].n = unescape(zone[nzone].data, p, (size_t)(e - p));
+	nzone++;
+}
+
+/* Lines "NAME TYPE DATA"; each with a newline but the last. */
+static void
+zone_add(const char *p)
+{
+	size_t n;
+
+	for (; *p; p += n + (p[n] == '\n')) {
+		n = strcspn(p, "\n");
+		if (n)
+			zone_line(p, n);
+	}
+}
+
+/* ---- checks ---- */
+
+static struct spf spf;
+static int ended;
+
+static void
+ends(struct spf *s)
+{
+	ended++;
+	CHECK_INT(s->q.slot, -1);
+}
+
+static int
+is_printable(const char *p)
+{
+	size_t n = strnlen(p, SPF_WORDS);
+
+	while (*p >= ' ' && *p <= '~')
+		p++;
+	return n < SPF_WORDS && !*p;
+}
+
+static void
+start(struct spf *s, const char *peer, const char *helo, const char *sender)
+{
+	struct ip ip;
+
+	if (ip_parse(&ip, peer) < 0)
+		abort();
+	asks = 0;
+	asked_log[0] = '\0';
+	memset(s, 0x55, sizeof(*s));
+	s->q.slot = -1;
+	s->done = ends;
+	ended = 0;
+	spf_check(s, &ip, helo, sender, "mx.example.org");
+}
+
+static void
+finish(void)
+{
+	int i;
+
+	for (i = 0; i < 1000 && deliver(0); i++)
+		;
+	CHECK_INT(ended, 1);
+	CHECK(asks <= MOST);
+	CHECK(is_printable(spf.words));
+}
+
+/* The check of the sender u@example.com, or another. */
+static const char *
+check(const char *peer, const char *helo, const char *sender)
+{
+	start(&spf, peer, helo, sender);
+	finish();
+	return spf_word(spf.result);
+}
+
+/* The same with the result that is wanted: 1 or 0. */
+static int
+comes_to(const char *want, const char *peer, const char *helo, const char *sender)
+{
+	return !strcmp(check(peer, helo, sender), want);
+}
+
+/* ---- tables ---- */
+
+struct row {
+	const char *peer;
+	const char *policy;		/* of example.com */
+	const char *want;
+	const char *words;		/* NULL: whatever */
+};
+
+static const char common[] =
+	"example.com A 192.0.2.1\nexample.com AAAA 2001:db8::1\n"
+	"example.com MX 10 mx1.example.com\nexample.com MX 20 mx2.example.com\n"
+	"mx1.example.com A 192.0.2.11\nmx2.example.com A 192.0.2.12\n"
+	"mx2.example.com AAAA 2001:db8::12\n"
+	"a.example.com A 192.0.2.2\na.example.com A 192.0.2.3\n"
+	"six.example.com AAAA 2001:db8::6\n"
+	"mapped.example.com AAAA ::ffff:192.0.2.1\n"
+	"null.example.com MX 0 .\n"
+	"late.example.com TIMEOUT\nbad.example.com FAIL\n"
+	"badhost.example.com MX 1 bad.example.com\n"
+	"1.2.0.192.in-addr.arpa PTR Host.Example.com.\n"
+	"2.2.0.192.in-addr.arpa PTR nowhere.example.com\n"
+	"3.2.0.192.in-addr.arpa PTR badexample.com\n"
+	"4.2.0.192.in-addr.arpa FAIL\n"
+	"5.2.0.192.in-addr.arpa PTR bad.example.com\n5.2.0.192.in-addr.arpa PTR ex.example.net\n"
+	"6.2.0.192.in-addr.arpa PTR ex.example.net\n6.2.0.192.in-addr.arpa PTR w.example.com\n"
+	"6.2.0.192.in-addr.arpa PTR example.com\n"
+	"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.B.D.0.1.0.0.2.ip6.arpa PTR"
+	" host.example.com\n"
+	"host.example.com A 192.0.2.1\nhost.example.com AAAA 2001:db8::1\n"
+	"w.example.com A 192.0.2.6\nexample.com A 192.0.2.6\n"
+	"badexample.com A 192.0.2.3\nex.example.net A 192.0.2.5\nex.example.net A 192.0.2.6\n"
+	"pass.example.com TXT v=spf1 +all\nfail.example.com TXT v=spf1 -all exp=why.example.com\n"
+	"soft.example.com TXT v=spf1 ~all\nneutral.example.com TXT v=spf1 ?all\n"
+	"empty.example.com TXT v=spf1\nwrong.example.com TXT v=spf1 all foo\n"
+	"none.example.com TXT hello\n"
+	"why.example.com TXT Because.\n"
+	"two.example.com TXT a\ntwo.example.com TXT b\n"
+	"long.example.com TXT v=spf1 include:pass.example.com -all\n"
+	"redir.example.com TXT v=spf1 redirect=fail.example.com\n";
+
+static void
+rows(const struct row *r, size_t n)
+{
+	char line[4096];
+	int ok;
+
+	for (; n; n--, r++) {
+		nzone = 0;
+		zone_add(common);
+		(void)snprintf(line, sizeof(line), "example.com TXT %s", r->policy);
+		zone_add(line);
+		ok = comes_to(r->want, r->peer, "helo.example.com", "user@example.com");
+		if (!CHECK_MSG(ok, "%s: %s: %s (%s), want %s", r->peer, r->policy,
+		    spf_word(spf.result), spf.words, r->want))
+			continue;
+		if (r->words)
+			CHECK_MSG(!strcmp(r->words, spf.words), "%s: \"%s\", want \"%s\"",
+			    r->policy, spf.words, r->words);
+	}
+}
+
+static void
+test_syntax(void)
+{
+	static const char *const good[] = {
+		"v=spf1", "V=SPF1", "v=spf1 ", "v=spf1   ?all  ", "v=spf1 a:a.example.com/32//128",
+		"v=spf1 a//0 a/0 mx/32//0 MX:a.example.com//12 PTR Ptr:example.com",
+		"v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 ip6:::1 IP6:2001:DB8::1/128",
+		"v=spf1 ip6:::ffff:192.0.2.1/128 a:%{d} a:%{D} a:x.%{d2R-+,/_=.}",
+		"v=spf1 a:%{d127} a:%{d99999999999999999999} a:x%% a:x%_ a:x%- a:%{i}/12//3",
+		"v=spf1 exists:x.x-y exists:x.1-2 exists:_x._y.com exists:x.y.com.",
+		"v=spf1 x= x-y.z_1=%{c}%{r}%{t}/:= exp=x.example.com", "v=spf1 a:.com a:..com",
+		"v=spf1 a:foo/bar/baz.com//3 a:foo:x.com all= mx=x all=y",
+	};
+	static const char *const bad[] = {
+		"all:", "all/1", "all.", "al", "alll", "+", "-", "+-all", "--all", "-x=y",
+		"include", "include:", "include:x", "include:x.com/24", "exists", "exists:",
+		"exists/24", "exists:x.com/24", "redirect", "redirect:x.com", "redirect=",
+		"redirect=com", "redirect=x.com/24", "exp:x.com", "exp=", "=", "=x", "1=x", "-=x",
+		"a:", "a:/24", "a/", "a//", "a/33", "a//129", "a/-1", "a/024", "a/24/", "a/24//",
+		"a/24//64//64", "a//64/24", "a/24/24", "a///24", "a/1000", "a/24x", "a24",
+		"a:x.com/", "a:x.com//", "a:x.com/33", "a:x.com//129", "a:com", "a:com.", "a:x.-y",
+		"a:x.y-", "a:x.123", "a:x..", "a:x.y..", "a:x.y_z", "a:192.0.2.1", "a:x.y:25",
+		"mx:", "mx/33", "ptr:", "ptr/24", "ptr:x.com/24", "ptr:com",
+		"ip4", "ip4:", "ip4/24", "ip4:192.0.2", "ip4:192.0.2.256", "ip4:192.0.2.1.1",
+		"ip4:192.0.2.1/33", "ip4:192.0.2.1/", "ip4:192.0.2.1//32", "ip4:192.0.2.01",
+		"ip4:192.0.2.1/032", "ip4:192.0.2.1:25", "ip4:::1", "ip4:2001:db8::1",
+		"ip4:x.com", "ip4:%{i}", "ip6", "ip6:", "ip6:192.0.2.1", "ip6:2001:db8::1/129",
+		"ip6:2001:db8::1//64", "ip6:x", "ip6::x::", "ip6:2001:db8::1%eth0",
+		"ip6:2001:0db8:0000:0000:0000:0000:0000:0001:0000:0000:0000:0000:0000:0000:0000",
+		"a:%", "a:x%", "a:%x", "a:%{", "a:%{}", "a:%{d", "a:%{x}", "a:%{1}", "a:%{d0}",
+		"a:%{d00}", "a:%{dr2}", "a:%{drr}", "a:%{d:}", "a:%{d}x", "a:%{d}x.y%", "a:%(d)",
+		"a:%{c}.com", "a:%{r}", "a:%{T}.com", "exp=%{c}.com", "redirect=%{r}", "x=%", "x=%{z}",
+		"exp=x.com exp=x.com", "redirect=x.com redirect=x.com", "exp=x.com EXP=y.com",
+		"a\\x09mx", "\\x00", "all\\x00", "a:x\\x00.com", "x=\\x00", "a:x.com\\x7f", "\\xc3\\xa4",
+		"x\\xc3=y", "a:\\xc3\\xa4.com", "ip4:192.0.2.1\\x00", "ip4:192.0.2.1/3\\x00",
+	};
+	char line[512];
+	size_t i;
+	int ok;
+
+	for (i = 0; i < LEN(good); i++) {
+		nzone = 0;
+		(void)snprintf(line, sizeof(line), "e.com TXT %s", good[i]);
+		zone_add(line);
+		start(&spf, "192.0.2.9", "h", "u@e.com");
+		CHECK(deliver(0));
+		CHECK_MSG(!ended || spf.result != SPF_PERMERROR, "%s: %s", good[i], spf.words);
+		spf_cancel(&spf);
+	}
+	for (i = 0; i < LEN(bad); i++) {
+		nzone = 0;
+		(void)snprintf(line, sizeof(line), "e.com TXT v=spf1 +all %s", bad[i]);
+		zone_add(line);
+		ok = comes_to("permerror", "192.0.2.9", "h", "u@e.com");
+		CHECK_MSG(ok, "%s: %s", bad[i], spf_word(spf.result));
+		CHECK_INT(asks, 1);
+	}
+}
+
+static void
+test_addresses(void)
+{
+	static const struct row t[] = {
+		{ "192.0.2.1", "v=spf1 a -all", "pass", "" },
+		{ "192.0.2.9", "v=spf1 a -all", "fail", "" },
+		{ "192.0.2.9", "v=spf1 a/28 -all", "pass", "" },
+		{ "192.0.2.9", "v=spf1 a//0 -all", "fail", "" },
+		{ "198.51.100.1", "v=spf1 a/0 -all", "pass", "" },
+		{ "2001:db8::1", "v=spf1 a -all", "pass", "" },
+		{ "2001:db8::2", "v=spf1 a -all", "fail", "" },
+		{ "2001:db8::2", "v=spf1 a/0//126 -all", "pass", "" },
+		{ "2001:db8::2", "v=spf1 a/0 -all", "fail", "" },
+		{ "::ffff:192.0.2.1", "v=spf1 a -all", "pass", "" },
+		{ "192.0.2.1", "v=spf1 a:mapped.example.com -all", "fail", "" },
+		{ "192.0.2.3", "v=spf1 ~a:a.example.com -all", "softfail", "" },
+		{ "192.0.2.3", "v=spf1 ?a:A.Example.COM. -all", "neutral", "" },
+		{ "192.0.2.3", "v=spf1 a:%{d} -a:a.%{d} ?all", "fail", "" },
+		{ "192.0.2.3", "v=spf1 a:six.example.com -all", "fail", "" },
+		{ "192.0.2.3", "v=spf1 a:late.example.com -all", "temperror",
+		    "DNS error: a:late.example.com" },
+		{ "192.0.2.3", "v=spf1 a:bad.example.com +all", "temperror", NULL },
+		{ "192.0.2.11", "v=spf1 mx -all", "pass", "" },
+		{ "192.0.2.12", "v=spf1 mx -all", "pass", "" },
+		{ "192.0.2.13", "v=spf1 mx -all", "fail", "" },
+		{ "192.0.2.13", "v=spf1 mx/30//0 -all", "pass", "" },
+		{ "2001:db8::12", "v=spf1 mx:example.com -all", "pass", "" },
+		{ "2001:db8::13", "v=spf1 mx/0 -all", "fail", "" },
+		{ "192.0.2.1", "v=spf1 mx:null.example.com -all", "fail", "" },
+		{ "192.0.2.1", "v=spf1 mx:host.example.com ?all", "neutral", "" },
+		{ "192.0.2.1", "v=spf1 mx:badhost.example.com -all", "temperror",
+		    "DNS error: mx:badhost.example.com" },
+		{ "192.0.2.1", "v=spf1 exists:a.example.com -all", "pass", "" },
+		{ "2001:db8::9", "v=spf1 exists:a.example.com -all", "pass", "" },
+		{ "2001:db8::9", "v=spf1 exists:six.example.com -all", "fail", "" },
+		{ "192.0.2.1", "v=spf1 exists:bad.example.com -all", "temperror", NULL },
+		{ "192.0.2.1", "v=spf1 ip4:192.0.2.0/24 -all", "pass", "" },
+		{ "192.0.2.1", "v=spf1 -ip4:192.0.2.1 +all", "fail", "" },
+		{ "192.0.2.1", "v=spf1 ~ip4:192.0.2.2/31 ~ip4:192.0.2.0/31 -all", "softfail", "" },
+		{ "192.0.2.1", "v=spf1 ip4:10.0.0.0/0 -all", "pass", "" },
+		{ "192.0.2.1", "v=spf1 ip6:::ffff:192.0.2.1 ip6:::/0 -all", "fail", "" },
+		{ "2001:db8::9", "v=spf1 ip4:0.0.0.0/0 ip6:2001:db9::/32 -all", "fail", "" },
+		{ "2001:db8::9", "v=spf1 ip6:2001:DB8::/32 -all", "pass", "" },
+		{ "192.0.2.1", "v=spf1", "neutral", "" },
+		{ "192.0.2.1", "v=spf1 a:none.example.com", "neutral", "" },
+		{ "192.0.2.1", "v=spf1 all -all", "pass", "" },
+		/* names that cannot be: no look-up, none of them void */
+		{ "192.0.2.1", "v=spf1 a:..com a:%{d}..com mx:x..com exists:x..com a:x..com -all",
+		    "fail", "" },
+	};
+
+	rows(t, LEN(t));
+}
+
+static void
+test_names(void)
+{
+	static const struct row t[] = {
+		{ "192.0.2.1", "v=spf1 ptr -all", "pass", "" },
+		{ "2001:db8::1", "v=spf1 ptr -all", "pass", "" },
+		{ "192.0.2.1", "v=spf1 ptr:HOST.example.com -all", "pass", "" },
+		{ "192.0.2.1", "v=spf1 ptr:st.example.com -all", "fail", "" },
+		{ "192.0.2.1", "v=spf1 ptr:example.net -all", "fail", "" },
+		{ "192.0.2.1", "v=spf1 ptr:x.host.example.com -all", "fail", "" },
+		{ "192.0.2.2", "v=spf1 ptr -all", "fail", "" },		/* its name has no address */
+		{ "192.0.2.3", "v=spf1 ptr -all", "fail", "" },		/* badexample.com */
+		{ "192.0.2.4", "v=spf1 ptr -all", "fail", "" },
+		{ "192.0.2.5", "v=spf1 ptr:example.net -all", "pass", "" },
+		{ "192.0.2.5", "v=spf1 ptr:%{d} ~ptr:ex.%{d1r}.net -all", "softfail", "" },
+		{ "192.0.2.5", "v=spf1 ptr:%{d} ptr:%{p} -all", "pass", "" },
+		{ "192.0.2.77", "v=spf1 ptr a:no.example.com a:no2.example.com -all", "fail", "" },
+		{ "192.0.2.1", "v=spf1 exists:%{p}.x exists:%{p} -all", "pass", "" },
+		{ "192.0.2.5", "v=spf1 redirect=%{p2}", "permerror", "no policy: example.net" },
+	};
+
+	rows(t, LEN(t));
+}
+
+static void
+test_nested(void)
+{
+	static const struct row t[] = {
+		{ "192.0.2.1", "v=spf1 include:pass.example.com -all", "pass", "" },
+		{ "192.0.2.1", "v=spf1 ~include:pass.example.com -all", "softfail", "" },
+		{ "192.0.2.1", "v=spf1 -include:pass.example.com +all", "fail", "" },
+		{ "192.0.2.1", "v=spf1 include:fail.example.com ?all", "neutral", "" },
+		{ "192.0.2.1", "v=spf1 include:soft.example.com -all", "fail", "" },
+		{ "192.0.2.1", "v=spf1 include:neutral.example.com +all", "pass", "" },
+		{ "192.0.2.1", "v=spf1 include:empty.example.com +all", "pass", "" },
+		{ "192.0.2.1", "v=spf1 include:none.example.com +all", "permerror",
+		    "no policy: none.example.com" },
+		{ "192.0.2.1", "v=spf1 include:nx.example.com +all", "permerror",
+		    "no policy: nx.example.com" },
+		{ "192.0.2.1", "v=spf1 include:a..com +all", "permerror", "no policy: a..com" },
+		{ "192.0.2.1", "v=spf1 include:late.example.com +all", "temperror",
+		    "DNS error: late.example.com" },
+		{ "192.0.2.1", "v=spf1 include:wrong.example.com +all", "permerror",
+		    "no such term: foo" },
+		{ "192.0.2.1", "v=spf1 include:long.example.com -all", "pass", "" },
+		{ "192.0.2.1", "v=spf1 -include:long.example.com exp=why.%{d}", "fail", "Because." },
+		/* the domain of the level counts, before, in and after it */
+		{ "192.0.2.3", "v=spf1 -a include:redir.example.com ~a:a.%{d}", "softfail", "" },
+		{ "192.0.2.1", "v=spf1 redirect=pass.example.com", "pass", "" },
+		{ "192.0.2.1", "v=spf1 redirect=fail.example.com", "fail", "Because." },
+		{ "192.0.2.1", "v=spf1 exp=no.example.com redirect=redir.example.com", "fail",
+		    "Because." },
+		{ "192.0.2.1", "v=spf1 redirect=empty.example.com exp=why.example.com", "neutral",
+		    "" },
+		{ "192.0.2.1", "v=spf1 redirect=nx.example.com", "permerror",
+		    "no policy: nx.example.com" },
+		{ "192.0.2.1", "v=spf1 redirect=fail.example.com ?all", "neutral", "" },
+		{ "192.0.2.1", "v=spf1 redirect=fail.example.com a", "pass", "" },
+		{ "192.0.2.1", "v=spf1 include:redir.example.com ?all", "neutral", "" },
+		{ "192.0.2.1", "v=spf1 include:example.com", "permerror",
+		    "too many look-ups: include:example.com" },
+		{ "192.0.2.1", "v=spf1 redirect=%{d}", "permerror",
+		    "too many look-ups: redirect=%{d}" },
+		{ "192.0.2.1", "v=spf1 -all exp=why.example.com", "fail", "Because." },
+		{ "192.0.2.1", "v=spf1 exp=why.example.com ?all", "neutral", "" },
+		{ "192.0.2.1", "v=spf1 -all exp=two.example.com", "fail", "" },
+		{ "192.0.2.1", "v=spf1 -all exp=bad.example.com", "fail", "" },
+		{ "192.0.2.1", "v=spf1 -all exp=nx.example.com", "fail", "" },
+		{ "192.0.2.1", "v=spf1 -all exp=x..com", "fail", "" },
+		{ "192.0.2.1", "v=spf1 include:fail.example.com -all", "fail", "" },
+	};
+
+	rows(t, LEN(t));
+}
+
+/* ---- macros ---- */
+
+static void
+test_macros(void)
+{
+	static const struct {
+		const char *peer, *sender, *text, *want;
+	} t[] = {
+		{ "192.0.2.1", "strong-bad@email.example.com", "%{s}",
+		    "strong-bad@email.example.com" },
+		{ "192.0.2.1", "strong-bad@email.example.com", "%{o} %{d} %{d4} %{d3} %{d2} %{d1}",
+		    "email.example.com email.example.com email.example.com email.example.com "
+		    "example.com com" },
+		{ "192.0.2.1", "strong-bad@email.example.com", "%{dr} %{d2r} %{l} %{l-} %{lr} %{lr-} "
+		    "%{l1r-} %{l1-}",
+		    "com.example.email example.email strong-bad strong.bad strong-bad bad.strong "
+		    "strong bad" },
+		{ "192.0.2.1", "a-b+c.d_e=f/g@email.example.com", "%{l-+._=/} %{lr-+._=/} "
+		    "%{l2r-+} %{l2+} %{l9} %{l3.} %{l1/}", "a.b.c.d.e.f.g g.f.e.d.c.b.a b.a a-b.c.d_e=f/g "
+		    "a-b+c.d_e=f/g a-b+c.d_e=f/g g" },
+		{ "192.0.2.1", "--a-@email.example.com", "%{l-} %{lr-} %{l2-} %{l2r-} %{l1-}|",
+		    "..a. .a.. a. . |" },
+		{ "192.0.2.1", "u@email.example.com", "%{i} %{ir} %{v} %{c} %{i3} %{i1r}",
+		    "192.0.2.1 1.2.0.192 in-addr 192.0.2.1 0.2.1 192" },
+		{ "2001:db8::cb01", "u@email.example.com", "%{i} %{v} %{c} %{i1r} %{i2}",
+		    "2.0.0.1.0.D.B.8.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.C.B.0.1 ip6 "
+		    "2001:db8::cb01 2 0.1" },
+		{ "192.0.2.1", "u@email.example.com", "%{h} %{r} %{t} %{H}%{R2}",
+		    "helo.example.com mx.example.org 1700000000 helo.example.comexample.org" },
+		{ "192.0.2.1", "u@email.example.com", "100%% sure%_or%-not", "100% sure or%20not" },
+		{ "192.0.2.1", "a b/c~d._-@email.example.com", "%{l} %{L} %{S}",
+		    "a b/c~d._- a%20b%2Fc~d._- a%20b%2Fc~d._-%40email.example.com" },
+		{ "192.0.2.1", "\xc3\xa4@email.example.com", "%{l} %{L}", "\\xc3\\xa4 %C3%A4" },
+		{ "192.0.2.1", "a\"b\\@email.example.com", "%{l} \"\\", "a\\\"b\\\\ \\\"\\\\" },
+		{ "192.0.2.1", "a\r\n\tb@email.example.com", "%{l}", "a\\x0d\\x0a\\x09b" },
+		{ "192.0.2.1", "@email.example.com", "%{l} %{s}",
+		    "postmaster postmaster@email.example.com" },
+		{ "192.0.2.1", "email.example.com", "%{l} %{s}",
+		    "postmaster postmaster@email.example.com" },
+		{ "192.0.2.1", "a@b@email.example.com", "%{l} %{o}", "a@b email.example.com" },
+		{ "192.0.2.1", "u@EMAIL.Example.COM", "%{d} %{o}",
+		    "email.example.com email.example.com" },
+		{ "192.0.2.1", "u@email.example.com", "%{p} %{p1} %{P}", "host.example.com com "
+		    "host.example.com" },
+		{ "192.0.2.2", "u@email.example.com", "%{p}", "unknown" },
+		{ "192.0.2.4", "u@email.example.com", "%{p}", "unknown" },
+		{ "192.0.2.5", "u@email.example.com", "%{p}", "ex.example.net" },
+		{ "192.0.2.6", "u@email.example.com", "%{p}", "ex.example.net" },
+		{ "192.0.2.1", "u@email.example.com", "%{S} %{C} %{T}",
+		    "u%40email.example.com 192.0.2.1 1700000000" },
+		/* not as it should be: as if there were none */
+		{ "192.0.2.1", "u@email.example.com", "x %", "" },
+		{ "192.0.2.1", "u@email.example.com", "x %{x}", "" },
+		{ "192.0.2.1", "u@email.example.com", "x %{d0}", "" },
+		{ "192.0.2.1", "u@email.example.com", "x %{d", "" },
+		{ "192.0.2.1", "u@email.example.com", "x\\x09y", "" },
+		{ "192.0.2.1", "u@email.example.com", "x\\x00", "" },
+		{ "192.0.2.1", "u@email.example.com", "\\xe4", "" },
+		{ "192.0.2.1", "u@email.example.com", "", "" },
+	};
+	char line[512];
+	size_t i;
+
+	for (i = 0; i < LEN(t); i++) {
+		nzone = 0;
+		zone_add(common);
+		zone_add("email.example.com TXT v=spf1 -all exp=x.%{d}");
+		(void)snprintf(line, sizeof(line), "x.email.example.com TXT %s", t[i].text);
+		zone_add(line);
+		CHECK_STR(check(t[i].peer, "helo.example.com", t[i].sender), "fail");
+		CHECK_STR(spf.words, t[i].want);
+	}
+}
+
+/* The best name: the domain itself, one below it, any other. */
+static void
+test_best_name(void)
+{
+	nzone = 0;
+	zone_add(common);
+	zone_add("example.com TXT v=spf1 -all exp=x.%{d}\nx.example.com TXT %{p} %{d}\n"
+	    "w.example.com TXT v=spf1 -all exp=x.example.com\n"
+	    "ample.com TXT v=spf1 -all exp=x.example.com\n"
+	    "com.example TXT v=spf1 include:example.com a:%{p} -all exp=x.example.com");
+	check("192.0.2.6", "h", "u@example.com");
+	CHECK_STR(spf.words, "example.com example.com");
+	check("192.0.2.6", "h", "u@w.example.com");
+	CHECK_STR(spf.words, "w.example.com w.example.com");
+	check("192.0.2.6", "h", "u@ample.com");
+	CHECK_STR(spf.words, "ex.example.net ample.com");
+	check("192.0.2.7", "h", "u@com.example");
+	CHECK_STR(spf.words, "unknown com.example");
+	CHECK_STR(check("192.0.2.6", "h", "u@com.example"), "pass");
+}
+
+/* What is asked for. */
+static void
+test_questions(void)
+{
+	static const struct {
+		const char *sender, *policy, *want;
+	} t[] = {
+		{ "u@e.com", "a:%{d2}.%{o} a:%{d}.com.", "16:e.com 1:e.com.e.com 1:e.com.com " },
+		{ "u@e.com", "a:.%{d}", "16:e.com " },
+		{ "u@e.com", "exists:%{L}.%{i}._spf.%{d}", "16:e.com 1:u.192.0.2.9._spf.e.com " },
+		{ "\xc3\xa4@e.com", "exists:%{l}.%{d} a:%{L}.com", "16:e.com 1:%C3%A4.com " },
+		{ "u@\xc3\xa4.com", "a:x.%{o}", "16:xn--4ca.com 1:x.xn--4ca.com " },
+		/* cut from the left, by labels, to 253 octets */
+		{ "u@e.com",
+		    "a:x.%{l}123456789012345678901234567890123456789012345678901234567890"
+		    ".a123456789012345678901234567890123456789012345678901234567890"
+		    ".b123456789012345678901234567890123456789012345678901234567890"
+		    ".c123456789012345678901234567890123456789012345678901234567890.%{d}",
+		    "16:e.com 1:u123456789012345678901234567890123456789012345678901234567890"
+		    ".a123456789012345678901234567890123456789012345678901234567890"
+		    ".b123456789012345678901234567890123456789012345678901234567890"
+		    ".c123456789012345678901234567890123456789012345678901234567890.e.com " },
+		{ "u@e.com",
+		    "a:%{l}12345678901234567890123456789012345678901234567890123456789012"
+		    ".a123456789012345678901234567890123456789012345678901234567890"
+		    ".b123456789012345678901234567890123456789012345678901234567890"
+		    ".c123456789012345678901234567890123456789012345678901234567890.e.com.",
+		    "16:e.com 1:a123456789012345678901234567890123456789012345678901234567890"
+		    ".b123456789012345678901234567890123456789012345678901234567890"
+		    ".c123456789012345678901234567890123456789012345678901234567890.e.com " },
+		/* 253 as they are */
+		{ "u@e.com",
+		    "a:%{l}1234567890123456789012345678901234567890123456789012345678901"
+		    ".a123456789012345678901234567890123456789012345678901234567890"
+		    ".b123456789012345678901234567890123456789012345678901234567890"
+		    ".c1234567890123456789012345678901234567890123456789012345678.e.com.",
+		    "16:e.com 1:u1234567890123456789012345678901234567890123456789012345678901"
+		    ".a123456789012345678901234567890123456789012345678901234567890"
+		    ".b123456789012345678901234567890123456789012345678901234567890"
+		    ".c1234567890123456789012345678901234567890123456789012345678.e.com " },
+	};
+	char line[1024];
+	size_t i;
+
+	for (i = 0; i < LEN(t); i++) {
+		nzone = 0;
+		(void)snprintf(line, sizeof(line), "%s TXT v=spf1 %s",
+		    t[i].sender[1] == '@' && t[i].sender[2] != 'e' ? "xn--4ca.com" : "e.com",
+		    t[i].policy);
+		zone_add(line);
+		(void)check("192.0.2.9", "h", t[i].sender);
+		CHECK_STR(asked_log, t[i].want);
+	}
+}
+
+/* ---- who is asked about ---- */
+
+static void
+test_senders(void)
+{
+	static const struct {
+		const char *helo, *sender, *want;
+	} t[] = {
+		{ "h.example.com", "u@none.example.com", "none" },
+		{ "h.example.com", "u@nx.example.com", "none" },
+		{ "h.example.com", "u@late.example.com", "temperror" },
+		{ "h.example.com", "u@bad.example.com", "temperror" },
+		{ "pass.example.com", "", "pass" },
+		{ "fail.example.com", "u@pass.example.com", "pass" },
+		{ "localhost", "", "none" },
+		{ "", "", "none" },
+		{ "[192.0.2.1]", "", "none" },
+		{ "pass.example.com", "u@[192.0.2.1]", "none" },
+		{ "pass.example.com", "u@[IPv6:2001:db8::1.x]", "none" },
+		{ "pass.example.com", "u@com", "none" },
+		{ "pass.example.com", "u@com.", "none" },
+		{ "pass.example.com", "u@a..com", "none" },
+		{ "pass.example.com", "u@", "none" },
+		{ "pass.example.com", "u@-.com\xff", "none" },
+		{ "pass.example.com", "u@a b.com", "none" },
+		{ "pass.example.com", "u@\n.com", "none" },
+	};
+	char sender[1024];
+	size_t i;
+	int ok;
+
+	nzone = 0;
+	zone_add(common);
+	for (i = 0; i < LEN(t); i++) {
+		ok = comes_to(t[i].want, "192.0.2.1", t[i].helo, t[i].sender);
+		CHECK_MSG(ok, "\"%s\" \"%s\": %s", t[i].helo, t[i].sender,
+		    spf_word(spf.result));
+	}
+	memset(sender, 'x', sizeof(sender));
+	memcpy(sender + 65, "@pass.example.com", 18);
+	CHECK_STR(check("192.0.2.1", "h", sender), "none");
+	CHECK_STR(check("192.0.2.1", "h", sender + 1), "pass");
+	memset(sender, 'x', sizeof(sender));
+	sender[1023] = '\0';
+	sender[1] = '@';
+	CHECK_STR(check("192.0.2.1", sender, sender), "none");
+	for (i = 3; i < 1000; i += 2)
+		sender[i] = '.';
+	CHECK_STR(check("192.0.2.1", sender, sender), "none");
+	zone_add("e.com TXT v=spf1 -all exp=%{d}\n");
+	CHECK_STR(check("192.0.2.1", sender, "u@e.com"), "fail");
+	nzone = 0;
+	zone_add("e.com TXT v=spf10 -all\ne.com TXT v=spf1\\x09-all\ne.com TXT  v=spf1 -all\n"
+	    "e.com TXT v=spf\ne.com TXT v=spf1\\x00 -all\ne.com TXT \n");
+	CHECK_STR(check("192.0.2.1", "h", "u@e.com"), "none");
+	zone_add("e.com TXT V=sPf1 ~all\n");
+	CHECK_STR(check("192.0.2.1", "h", "u@e.com"), "softfail");
+	zone_add("e.com TXT v=spf1 ~all\n");
+	CHECK_STR(check("192.0.2.1", "h", "u@e.com"), "permerror");
+	CHECK_STR(spf.words, "two policies: e.com");
+}
+
+/* ---- limits ---- */
+
+/* n times a term into line: "%d" in it counts. */
+static void
+repeat(char *line, size_t size, const char *term, int n)
+{
+	size_t len;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		len = strlen(line);
+		(void)snprintf(line + len, size - len, " ");
+		/* the terms are ours */
+		(void)snprintf(line + len + 1, size - len - 1, term, i, i);
+	}
+}
+
+static void
+test_limits(void)
+{
+	static const struct {
+		const char *term;
+		int n;
+		const char *want;
+	} t[] = {
+		{ "a:a.example.com", 10, "fail" },
+		{ "a:a.example.com", 11, "permerror" },
+		{ "mx", 10, "fail" },
+		{ "mx", 11, "permerror" },
+		{ "exists:%%{i}.%%{d}", 2, "fail" },
+		{ "exists:%%{i}.%%{d}", 3, "permerror" },
+		{ "a:n%d.example.com", 2, "fail" },
+		{ "a:n%d.example.com", 3, "permerror" },
+		{ "mx:n%d.example.com", 2, "fail" },
+		{ "mx:n%d.example.com", 3, "permerror" },
+		{ "mx:six.example.com", 3, "permerror" },
+		{ "a:six.example.com", 3, "permerror" },
+		{ "mx:six%d.example.com", 10, "fail" },	/* their names have no such address */
+		{ "ptr", 10, "fail" },
+		{ "ptr", 11, "permerror" },
+		{ "ptr:%%{p}", 10, "fail" },
+		{ "include:soft.example.com", 10, "fail" },
+		{ "include:soft.example.com", 11, "permerror" },
+		{ "include:long.example.com", 1, "pass" },
+		{ "include:n%d.example.com", 1, "permerror" },
+		{ "ip4:203.0.113.%d", 200, "fail" },
+		{ "x=%d", 1000, "fail" },
+		{ "a:%%{p}.x%d.example.com", 2, "fail" },
+		{ "-all", 1000, "fail" },
+	};
+	char line[9000], more[200];
+	size_t i;
+	int k, ok;
+
+	for (i = 0; i < LEN(t); i++) {
+		nzone = 0;
+		zone_add(common);
+		for (k = 0; k < 10; k++) {
+			(void)snprintf(more, sizeof(more), "six%d.example.com MX 1 six.example.com", k);
+			zone_add(more);
+		}
+		(void)snprintf(line, sizeof(line), "example.com TXT v=spf1");
+		repeat(line, sizeof(line), t[i].term, t[i].n);
+		repeat(line, sizeof(line), "-all exp=n%d.%%{d}", 1);
+		zone_add(line);
+		ok = comes_to(t[i].want, "192.0.2.99", "h", "u@example.com");
+		CHECK_MSG(ok, "%d * %s: %s %s", t[i].n, t[i].term, spf_word(spf.result), spf.words);
+	}
+}
+
+/* 10 names of an MX or PTR, not more; more addresses than an answer holds. */
+static void
+test_many(void)
+{
+	char line[200];
+	int i;
+
+	nzone = 0;
+	zone_add("e.com TXT v=spf1 mx -all\nf.com TXT v=spf1 ptr -all\ng.com TXT v=spf1 a -all");
+	for (i = 0; i < 10; i++) {
+		(void)snprintf(line, sizeof(line), "e.com MX %d m%d.e.com\nm%d.e.com A 192.0.2.%d\n"
+		    "99.2.0.192.in-addr.arpa PTR n%d.com\nn%d.com A 192.0.2.1", i, i, i, i, i, i);
+		zone_add(line);
+	}
+	CHECK_STR(check("192.0.2.9", "h", "u@e.com"), "pass");
+	CHECK_INT(asks, 12);
+	CHECK_STR(check("192.0.2.99", "h", "u@f.com"), "fail");
+	zone_add("e.com MX 9 m9.e.com\n99.2.0.192.in-addr.arpa PTR f.com\nf.com A 192.0.2.99");
+	CHECK_STR(check("192.0.2.9", "h", "u@e.com"), "permerror");
+	CHECK_STR(spf.words, "too many names: mx");
+	CHECK_INT(asks, 2);
+	CHECK_STR(check("192.0.2.99", "h", "u@f.com"), "fail");
+	CHECK_INT(asks, 12);
+	for (i = 0; i < 64; i++) {
+		(void)snprintf(line, sizeof(line), "g.com A 198.51.100.%d", i);
+		zone_add(line);
+	}
+	CHECK_STR(check("192.0.2.9", "h", "u@g.com"), "fail");
+	zone_add("g.com A 192.0.2.9");
+	CHECK_STR(check("198.51.100.63", "h", "u@g.com"), "pass");
+	CHECK_STR(check("192.0.2.9", "h", "u@g.com"), "permerror");
+	CHECK_STR(spf.words, "too many addresses: a");
+	nzone = 0;
+	for (i = 0; i < 64; i++)
+		zone_add("e.com TXT x");
+	CHECK_STR(check("192.0.2.9", "h", "u@e.com"), "none");
+	zone_add("e.com TXT v=spf1 -all");
+	CHECK_STR(check("192.0.2.9", "h", "u@e.com"), "permerror");
+	CHECK_STR(spf.words, "too many texts: e.com");
+}
+
+/* Ten levels, and what is left to do at each of them. */
+static void
+test_deep(void)
+{
+	char line[300];
+	int i;
+
+	nzone = 0;
+	for (i = 0; i < 11; i++) {
+		(void)snprintf(line, sizeof(line), "n%d.com TXT v=spf1 include:n%d.com "
+		    "ip4:192.0.2.%d -all", i, i + 1, i + 1);
+		zone_add(line);
+	}
+	zone_add("m.com TXT v=spf1 include:n1.com -all\nn11.com TXT v=spf1 all");
+	CHECK_STR(check("192.0.2.77", "h", "u@n1.com"), "pass");
+	CHECK_INT(asks, 11);
+	CHECK_STR(check("192.0.2.77", "h", "u@m.com"), "permerror");
+	nzone = 0;
+	for (i = 0; i < 10; i++) {
+		(void)snprintf(line, sizeof(line), "n%d.com TXT v=spf1 include:n%d.com "
+		    "ip4:192.0.2.%d ?all", i, i + 1, i + 1);
+		zone_add(line);
+	}
+	zone_add("n10.com TXT v=spf1 -all");
+	CHECK_STR(check("192.0.2.1", "h", "u@n0.com"), "pass");
+	CHECK_STR(check("192.0.2.10", "h", "u@n0.com"), "pass");
+	CHECK_STR(check("192.0.2.11", "h", "u@n0.com"), "neutral");
+	/* the look-ups of all levels count together, wherever they were */
+	nzone = 0;
+	zone_add("e.com TXT v=spf1 a include:f.com include:f.com ip4:192.0.2.0/24 a -all\n"
+	    "f.com TXT v=spf1 a a a redirect=g.com\ng.com TXT v=spf1 -all\n"
+	    "e.com A 192.0.3.1\nf.com A 192.0.3.1\n");
+	CHECK_STR(check("192.0.2.11", "h", "u@e.com"), "permerror");
+	nzone -= 5;
+	zone_add("e.com TXT v=spf1 include:f.com include:f.com ip4:192.0.2.0/24 a -all\n"
+	    "f.com TXT v=spf1 a a a redirect=g.com\ng.com TXT v=spf1 -all\n"
+	    "e.com A 192.0.3.1\nf.com A 192.0.3.1\n");
+	CHECK_STR(check("192.0.2.11", "h", "u@e.com"), "pass");
+	CHECK_INT(asks, 11);
+	CHECK_STR(check("192.0.3.2", "h", "u@e.com"), "permerror");
+}
+
+/* ---- policies of enemies ---- */
+
+/* One term of a policy that is n octets long. */
+static void
+long_policy(const char *before, char ch, size_t n, const char *after)
+{
+	static char line[9000];
+	size_t len = strlen(before);
+
+	nzone = 0;
+	memcpy(line, before, len);
+	memset(line + len, ch, n);
+	(void)snprintf(line + len + n, sizeof(line) - len - n, "%s", after);
+	zone_add(line);
+	zone_add("2.2.0.192.in-addr.arpa PTR n.com\nn.com A 192.0.2.2");
+}
+
+static void
+test_hostile(void)
+{
+	static const struct {
+		const char *before;
+		char ch;
+		size_t n;
+		const char *after, *want;
+	} t[] = {
+		{ "e.com TXT v=spf1 -all", ' ', 8100, "", "fail" },
+		{ "e.com TXT v=spf1 x=", 'y', 8100, " -all", "fail" },
+		{ "e.com TXT v=spf1 ", 'y', 8100, "", "permerror" },
+		{ "e.com TXT v=spf1 ", '-', 8100, "", "permerror" },
+		{ "e.com TXT v=spf1 a:", '%', 8100, ".com -all", "permerror" },
+		{ "e.com TXT v=spf1 a:", '%', 4000, ".com -all", "fail" },
+		{ "e.com TXT v=spf1 a:", '.', 4000, ".com -all", "fail" },
+		{ "e.com TXT v=spf1 a:", 'y', 4000, ".com -all", "fail" },
+		{ "e.com TXT v=spf1 a:%{d", '1', 4000, "} -all", "fail" },
+		{ "e.com TXT v=spf1 a:%{d", '/', 4000, "}/24//24 -all", "fail" },
+		{ "e.com TXT v=spf1 a/", '0', 4000, " -all", "permerror" },
+		{ "e.com TXT v=spf1 ip4:", '1', 4000, " -all", "permerror" },
+		{ "e.com TXT v=spf1 ip6:", ':', 4000, " -all", "permerror" },
+		{ "e.com TXT v=spf1 ", '=', 4000, " -all", "permerror" },
+		{ "e.com TXT v=spf1 redirect=", 'x', 8100, ".com", "permerror" },
+		{ "e.com TXT v=spf1 include:", 'x', 8100, ".com", "permerror" },
+		{ "e.com TXT v=spf1 -all exp=", 'x', 8100, ".com", "fail" },
+		{ "e.com TXT v=spf1 exp=", 'x', 4700, ".%{p}.com -all", "fail" },
+		{ "e.com TXT v=spf1 exp=e.%{d} -all\ne.e.com TXT ", 'x', 8100, "", "fail" },
+		{ "e.com TXT v=spf1 exp=e.%{d} -all\ne.e.com TXT %{p}", 'x', 4700, "", "fail" },
+		{ "e.com TXT v=spf1 exp=e.%{d} -all\ne.e.com TXT %{p}", '"', 300, "", "fail" },
+		{ "e.com TXT v=spf1 exp=e.%{d} -all\ne.e.com TXT ", '%', 4000, "", "fail" },
+		{ "e.com TXT v=spf1 exp=e.%{d} -all\ne.e.com TXT ", '%', 4001, "", "fail" },
+	};
+	static const char *const loops[] = {
+		"a.com TXT v=spf1 include:b.com\nb.com TXT v=spf1 include:a.com -all",
+		"a.com TXT v=spf1 redirect=b.com\nb.com TXT v=spf1 redirect=a.com",
+		"a.com TXT v=spf1 include:b.com\nb.com TXT v=spf1 redirect=a.com",
+		"a.com TXT v=spf1 include:%{d} include:%{d} include:%{d} include:%{d} mx",
+		"a.com TXT v=spf1 include:a.%{d}\na.a.com TXT v=spf1 include:a.com ptr:%{p}",
+	};
+	size_t i;
+	int ok;
+
+	for (i = 0; i < LEN(t); i++) {
+		long_policy(t[i].before, t[i].ch, t[i].n, t[i].after);
+		ok = comes_to(t[i].want, "192.0.2.2", "h", "u@e.com");
+		CHECK_MSG(ok, "%s%c...%s: %s %s", t[i].before, t[i].ch, t[i].after,
+		    spf_word(spf.result), spf.words);
+	}
+	for (i = 0; i < LEN(loops); i++) {
+		nzone = 0;
+		zone_add(loops[i]);
+		CHECK_STR(check("192.0.2.2", "h", "u@a.com"), "permerror");
+		CHECK(asks < 40);
+	}
+}
+
+/* The most that a check can ask for: MX and PTR with ten names each, and the macro p at each of
+ * them, again for each domain. */
+static void
+test_most(void)
+{
+	char line[600];
+	int i;
+
+	nzone = 0;
+	zone_add("e.com TXT v=spf1 mx:m%{p}.com mx:m%{p}.com mx:m%{p}.com mx:m%{p}.com "
+	    "mx:m%{p}.com ptr:m%{p}.com ptr:m%{p}.com ptr:m%{p}.com ptr:m%{p}.com "
+	    "redirect=f%{p}.com\n"
+	    "funknown.com TXT v=spf1 -all exp=x%{p}.com\nxunknown.com TXT %{p}");
+	for (i = 0; i < 10; i++) {
+		(void)snprintf(line, sizeof(line), "munknown.com MX 1 n%d.com\n"
+		    "2.2.0.192.in-addr.arpa PTR n%d.com\n", i, i);
+		zone_add(line);
+	}
+	CHECK_STR(check("192.0.2.2", "h", "u@e.com"), "fail");
+	CHECK_STR(spf.words, "unknown");
+	/* 2 policies, p of both, mx, ptr, the text */
+	CHECK_INT(asks, 2 + 2 * 11 + 9 * 11 + 1);
+}
+
+/* All the octets: `words` are always printable. */
+static void
+test_octets(void)
+{
+	char line[100], helo[64];
+	int i, k;
+
+	for (i = 1; i < 256; i++) {
+		nzone = 0;
+		(void)snprintf(line, sizeof(line), "e.com TXT v=spf1 x\\x%02xy -all", i);
+		zone_add(line);
+		zone_add("f.com TXT v=spf1 -all exp=x.f.com\nx.f.com TXT %{h}%{l}%{H}");
+		for (k = 0; k < 63; k++)
+			helo[k] = (char)(k % 3 ? 'x' : i);
+		helo[63] = '\0';
+		(void)check("192.0.2.1", helo, "u@e.com");
+		CHECK_STR(check("192.0.2.1", helo, "u@f.com"), "fail");
+		CHECK(spf.words[0]);
+	}
+}
+
+/* ---- time ---- */
+
+static void
+test_time(void)
+{
+	static struct spf many[20];
+	int i, k, n;
+
+	nzone = 0;
+	zone_add(common);
+	zone_add("e.com TXT v=spf1 include:f.com mx:example.com ptr exp=x.com -all\n"
+	    "f.com TXT v=spf1 a:a.example.com exists:%{p}.com ?all\nx.com TXT %{p}\n"
+	    "e.com A 192.0.3.1");
+	CHECK_STR(check("192.0.2.1", "h", "u@e.com"), "fail");
+	CHECK_STR(spf.words, "host.example.com");
+	n = asks;
+	for (i = 1; i <= n; i++) {
+		/* forgotten after each of its questions: nothing comes any more */
+		start(&spf, "192.0.2.1", "h", "u@e.com");
+		for (k = 1; k < i; k++)
+			CHECK(deliver(0));
+		CHECK_INT(ended, 0);
+		CHECK_INT(asks, i);
+		spf_cancel(&spf);
+		CHECK(!deliver(0));
+		spf_cancel(&spf);
+		CHECK_INT(ended, 0);
+		/* and no question can be asked any more: what matters fails */
+		busy_from = i;
+		(void)check("192.0.2.1", "h", "u@e.com");
+		CHECK(spf.result == SPF_TEMPERROR || (i > n - 3 && spf.result == SPF_FAIL));
+		busy_from = 0;
+	}
+	busy_from = 1;
+	start(&spf, "192.0.2.1", "h", "u@e.com");
+	busy_from = 0;
+	CHECK_INT(ended, 1);
+	CHECK_STR(spf.words, "DNS too busy: e.com");
+	/* many at a time, their answers mixed */
+	ended = 0;
+	for (i = 0; i < 20; i++) {
+		start(&many[i], "192.0.2.1", "h", i % 2 ? "u@e.com" : "u@redir.example.com");
+		ended = 0;
+	}
+	for (i = 0; ended < 20 && i < 10000; i++)
+		(void)deliver(i * 7 % 20);
+	CHECK_INT(ended, 20);
+	for (i = 0; i < 20; i++) {
+		CHECK_INT(many[i].result, SPF_FAIL);
+		CHECK_STR(many[i].words, i % 2 ? "host.example.com" : "Because.");
+	}
+	memset(&spf, 0, sizeof(spf));
+	spf_cancel(&spf);
+}
+
+static void
+test_words(void)
+{
+	static const char *const words[] = {
+		"none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"
+	};
+	size_t i;
+
+	for (i = 0; i < LEN(words); i++)
+		CHECK_STR(spf_word((enum spf_result)i), words[i]);
+	CHECK(sizeof(struct spf) < 8192);
+}
+
+/* ---- the suite ---- */
+
+/* Is word one of those in list, which commas separate? */
+static int
+is_one_of(const char *word, const char *list)
+{
+	size_t n;
+
+	for (; *list; list += n + (list[n] == ',')) {
+		n = strcspn(list, ",");
+		if (strlen(word) == n && !memcmp(word, list, n))
+			return 1;
+	}
+	return 0;
+}
+
+/* test, id, peer, helo, sender, results, explanation */
+static int
+suite_test(char *line)
+{
+	char *f[7], helo[1024], sender[1024], told[1024], *p = line;
+	int i;
+
+	for (i = 0; i < 7; i++) {
+		f[i] = p;
+		p += strcspn(p, "\t");
+		if (!CHECK_MSG((*p == '\t') == (i < 6), "%s: %d fields", line, i))
+			return 0;
+		if (*p)
+			*p++ = '\0';
+	}
+	(void)unescape(helo, f[3], strlen(f[3]));
+	(void)unescape(sender, f[4], strlen(f[4]));
+	(void)unescape(told, f[6], strlen(f[6]));
+	(void)check(f[2], helo, sender);
+	if (!CHECK_MSG(is_one_of(spf_word(spf.result), f[5]), "%s: %s (%s), want %s", f[1],
+	    spf_word(spf.result), spf.words, f[5]))
+		return 1;
+	if (!strcmp(told, "DEFAULT"))
+		told[0] = '\0';
+	if (spf.result == SPF_FAIL && strcmp(told, "*") != 0)
+		CHECK_MSG(!strcmp(spf.words, told), "%s: \"%s\", want \"%s\"", f[1], spf.words,
+		    told);
+	return 1;
+}
+
+static void
+test_suite(void)
+{
+	const char *path = test_vectors("spf/rfc7208-tests.yml"), *src = getenv("SRC");
+	static char cmd[8192], line[16384];
+	int n = 0;
+	FILE *f;
+
+	if (!path)
+		return;
+	/* both builds of this test come at the same time */
+	(void)snprintf(cmd, sizeof(cmd), "cd \"%s\" && exec 9<test/need && flock 9 && "
+	    "sh test/need python3 flock:util-linux -python3-yaml=py3-yaml >&2 && "
+	    "python3 test/unit/spf-vectors \"%s\"", src ? src : ".", path);
+	f = popen(cmd, "r");
+	if (!f)
+		abort();
+	while (fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!strcmp(line, "scenario"))
+			nzone = 0;
+		else if (!strncmp(line, "test\t", 5))
+			n += suite_test(line);
+		else
+			zone_add(line);
+	}
+	CHECK_INT(pclose(f), 0);
+	CHECK_INT(n, SUITE);
+}
+
+int
+main(void)
+{
+	test_syntax();
+	test_addresses();
+	test_names();
+	test_nested();
+	test_macros();
+	test_best_name();
+	test_questions();
+	test_senders();
+	test_limits();
+	test_many();
+	test_deep();
+	test_hostile();
+	test_most();
+	test_octets();
+	test_time();
+	test_words();
+	test_suite();
+	return test_end();
+}
