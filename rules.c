@@ -1,3 +1,213 @@
 /* See LICENSE file for copyright and licence details. */
-/* (being written) */
+/*
+ * rules[] of config.h. The patterns are the owner's and have been checked at the start; the texts
+ * are a stranger's: they are made harmless and at most TEXT octets long before fnmatch(3) sees them.
+ */
+#define _GNU_SOURCE
+#include <fnmatch.h>
+#include <string.h>
+#include <sysexits.h>
+
 #include "check.h"
+#include "lib/header.h"
+#include "lib/log.h"
+#include "lib/text.h"
+#include "lib/words.h"
+
+enum {
+	NRULES = sizeof(rules) / sizeof(*rules),
+	TEXT = 1024,
+	PATTERN = 256,		/* of one pattern between "|" */
+	WORDS = 200		/* of a refusal */
+};
+
+/* The next pattern at *p without its "|" ("\|" is none); moves *p behind it, or to NULL at the end.
+ * Its length, which may not fit into dst. */
+static size_t
+next_pattern(char dst[PATTERN], const char **p)
+{
+	const char *s = *p;
+	size_t n;
+
+	for (n = 0; s[n] && s[n] != '|'; n++)
+		n += s[n] == '\\' && s[n + 1];
+	(void)text_copy(dst, PATTERN, s, n);
+	*p = s[n] ? s + n + 1 : NULL;
+	return n;
+}
+
+/* ---- the start ---- */
+
+static void
+bad_row(int row, const char *what)
+{
+	die(EX_CONFIG, "config.h: rules[] row %d { \"%s\", \"%s\", \"%s\" }: %s", row + 1,
+	    rules[row].field, rules[row].pattern, rules[row].arg, what);
+}
+
+static void
+check_place(int row)
+{
+	const struct rule *r = &rules[row];
+	const char *f, *p = r->pattern;
+	char one[PATTERN];
+	size_t n;
+
+	if (r->place > IN_ATTACHMENT || r->deed > DO_MAILBOX)
+		bad_row(row, "no such place or deed");
+	for (f = r->field; *f > ' ' && *f < 0x7f && *f != ':'; f++)
+		;
+	if (*f || f - r->field >= HEADER_NAME || (r->place == IN_HEADER) != (f > r->field))
+		bad_row(row, "IN_HEADER has the name of a field, other places have none");
+	while (p) {
+		n = next_pattern(one, &p);
+		if (!n || n >= PATTERN)
+			bad_row(row, "a pattern is empty or too long");
+	}
+}
+
+static void
+check_deed(int row)
+{
+	const struct rule *r = &rules[row];
+	size_t i, n = strlen(r->arg);
+	struct addr a;
+
+	switch (r->deed) {
+	case DO_ACCEPT:
+	case DO_MARK:
+	case DO_DISCARD:
+		if (n)
+			bad_row(row, "this deed has no argument");
+		break;
+	case DO_REFUSE:
+		for (i = 0; i < n && r->arg[i] >= ' ' && r->arg[i] < 0x7f; i++)
+			;
+		if (i < n || n > WORDS)
+			bad_row(row, "the words are not ASCII, or too many");
+		break;
+	case DO_REDIRECT:
+	case DO_COPY:
+		if (addr_mailbox(&a, r->arg, n) < 0 && !user_valid(r->arg, n))
+			bad_row(row, "neither an address nor an account or alias of ours");
+		break;
+	case DO_MAILBOX:
+		if (!user_valid(r->arg, n))
+			bad_row(row, "not a name of an account");
+		break;
+	}
+}
+
+void
+rules_check(void)
+{
+	int i;
+
+	for (i = 0; i < NRULES; i++) {
+		if (!rules[i].pattern[0])
+			continue;
+		check_place(i);
+		check_deed(i);
+	}
+}
+
+/* ---- matching ---- */
+
+static int
+fits(const struct rule *r, const char *text)
+{
+	const char *p = r->pattern;
+	char one[PATTERN];
+
+	while (p && *p) {
+		(void)next_pattern(one, &p);
+		if (!fnmatch(one, text, FNM_CASEFOLD))
+			return 1;
+	}
+	return 0;
+}
+
+/* The same for a field given by n octets. */
+static int
+applies(const struct rule *r, enum place place, const char *field, size_t n)
+{
+	return r->pattern[0] && r->place == place && text_is(field, n, r->field);
+}
+
+const struct rule *
+rule_match(enum place place, const char *field, const char *text, size_t n)
+{
+	char t[TEXT + 1];
+	size_t nfield = strlen(field);
+	int i;
+
+	if (place == IN_MAIL && !n) {
+		text = "<>";
+		n = 2;
+	}
+	if (n > TEXT) {
+		memcpy(t, text, TEXT / 2);
+		memcpy(t + TEXT / 2, text + n - TEXT / 2, TEXT / 2);
+		(void)words_clean(t, t, TEXT);
+	} else {
+		(void)words_clean(t, text, n);
+	}
+	for (i = 0; i < NRULES; i++) {
+		if (applies(&rules[i], place, field, nfield) && fits(&rules[i], t))
+			return &rules[i];
+	}
+	return NULL;
+}
+
+int
+rule_any(enum place place)
+{
+	int i;
+
+	for (i = 0; i < NRULES; i++) {
+		if (rules[i].pattern[0] && rules[i].place == place)
+			return 1;
+	}
+	return 0;
+}
+
+/* The first of the rows before `best` that fits a field of n octets. */
+static int
+field_match(const char *p, size_t n, int best)
+{
+	const char *colon = memchr(p, ':', n);
+	char t[TEXT + 1] = "";
+	size_t nname;
+	int i, known = 0;
+
+	if (!colon)
+		return best;
+	nname = (size_t)(colon - p);
+	while (nname && (p[nname - 1] == ' ' || p[nname - 1] == '\t'))
+		nname--;
+	for (i = 0; i < best; i++) {
+		if (!applies(&rules[i], IN_HEADER, p, nname))
+			continue;
+		if (!known++)
+			(void)words_decode(t, sizeof(t), colon + 1, n - (size_t)(colon + 1 - p));
+		if (fits(&rules[i], t))
+			return i;
+	}
+	return best;
+}
+
+const struct rule *
+rule_header(const char *p, size_t n)
+{
+	const char *end = p + n, *nl, *e;
+	int best = NRULES;
+
+	if (!rule_any(IN_HEADER))
+		return NULL;
+	for (; p < end; p = e) {
+		for (e = p; e < end && (e == p || *e == ' ' || *e == '\t'); e = nl ? nl + 1 : end)
+			nl = memchr(e, '\n', (size_t)(end - e));
+		best = field_match(p, (size_t)(e - p), best);
+	}
+	return best < NRULES ? &rules[best] : NULL;
+}
