@@ -31,8 +31,8 @@ OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/envelope.o $(OUT)/pop3.o $(OUT)/guard.o
 	$(OUT)/dns.o $(OUT)/dnsmsg.o $(OUT)/dot.o $(OUT)/from.o $(OUT)/fs.o $(OUT)/header.o \
 	$(OUT)/idn.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o $(OUT)/loop.o $(OUT)/mbox.o \
 	$(OUT)/milter.o $(OUT)/mime.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sandbox.o $(OUT)/sasl.o \
-	$(OUT)/scram.o $(OUT)/spf.o $(OUT)/spki.o $(OUT)/srs.o $(OUT)/table.o $(OUT)/text.o \
-	$(OUT)/words.o $(OUT)/x509.o
+	$(OUT)/scram.o $(OUT)/spf.o $(OUT)/spfterm.o $(OUT)/spki.o $(OUT)/srs.o \
+	$(OUT)/table.o $(OUT)/text.o $(OUT)/words.o $(OUT)/x509.o
 SRC = mail.c smtp.c envelope.c pop3.c guard.c login.c limit.c grey.c rules.c scan.c inspect.c amend.c \
 	user.c box.c drop.c letter.c store.c queue.c recover.c out.c relay.c outcome.c route.c \
 	client.c send.c bounce.c forward.c control.c tls.c cert.c trust.c sign.c admin.c view.c \
@@ -40,13 +40,13 @@ SRC = mail.c smtp.c envelope.c pop3.c guard.c login.c limit.c grey.c rules.c sca
 	lib/dkimcheck.c lib/dmarc.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/from.c lib/fs.c \
 	lib/header.c lib/idn.c lib/ip.c lib/journal.c lib/log.c lib/loop.c lib/mbox.c \
 	lib/milter.c lib/mime.c lib/pem.c lib/reply.c lib/sandbox.c lib/sasl.c lib/scram.c \
-	lib/spf.c lib/spki.c lib/srs.c lib/table.c lib/text.c lib/words.c lib/x509.c
+	lib/spf.c lib/spfterm.c lib/spki.c lib/srs.c lib/table.c lib/text.c lib/words.c lib/x509.c
 HDR = mail.h check.h inspect.h client.h control.h relay.h smtp.h store.h tls.h $(CONFIG) lib/addr.h \
 	lib/alist.h lib/authres.h lib/canon.h lib/dkim.h lib/dkimcheck.h lib/dmarc.h lib/dns.h \
 	lib/dnsmsg.h lib/dot.h lib/from.h lib/fs.h lib/header.h lib/idn.h lib/ip.h lib/journal.h \
 	lib/log.h lib/loop.h lib/mbox.h lib/milter.h lib/mime.h lib/pem.h lib/reply.h \
-	lib/sandbox.h lib/sasl.h lib/scram.h lib/spf.h lib/spki.h lib/srs.h lib/table.h \
-	lib/text.h lib/vec.h lib/words.h lib/x509.h
+	lib/sandbox.h lib/sasl.h lib/scram.h lib/spf.h lib/spfterm.h lib/spki.h lib/srs.h \
+	lib/table.h lib/text.h lib/vec.h lib/words.h lib/x509.h
 
 # BearSSL's headers: BEARSSL's, else the distribution's. The kernel's come last of all.
 INCLUDE = -isystem $(BEARSSL)/inc -isystem /usr/include/bearssl \
@@ -133,6 +133,7 @@ $(OUT)/milter.o: lib/milter.c; $(COMPILE) lib/milter.c
 $(OUT)/mime.o: lib/mime.c; $(COMPILE) lib/mime.c
 $(OUT)/sandbox.o: lib/sandbox.c; $(COMPILE) lib/sandbox.c
 $(OUT)/spf.o: lib/spf.c; $(COMPILE) lib/spf.c
+$(OUT)/spfterm.o: lib/spfterm.c; $(COMPILE) lib/spfterm.c
 $(OUT)/table.o: lib/table.c; $(COMPILE) lib/table.c
 $(OUT)/idn.o: lib/idn.c; $(COMPILE) lib/idn.c
 $(OUT)/ip.o: lib/ip.c; $(COMPILE) lib/ip.c

@@ -23,448 +23,12 @@
 #include <string.h>
 
 #include "idn.h"
-#include "loop.h"
-#include "spf.h"
+#include "spfterm.h"
 #include "text.h"
 
 enum state { RECORD, TERM, HOSTS, REVERSE, NAMES, EXPLAIN, TELL };
 enum next { WAIT, AGAIN, DONE };
 enum rank { NONE, OTHER, BELOW, SAME };		/* a name of the peer, and the one it is held against */
-
-enum what { ALL, INCLUDE, A, MX, PTR, IP4, IP6, EXISTS, REDIRECT, EXP, UNKNOWN };
-
-enum { SPEC = 1, MUST = 2, CIDR = 4, NET = 8, MODIFIER = 16 };
-
-static const struct {
-	char name[9];
-	unsigned char takes;
-} kinds[] = {
-	[ALL] = { "all", 0 },
-	[INCLUDE] = { "include", SPEC | MUST },
-	[A] = { "a", SPEC | CIDR },
-	[MX] = { "mx", SPEC | CIDR },
-	[PTR] = { "ptr", SPEC },
-	[IP4] = { "ip4", NET | MUST },
-	[IP6] = { "ip6", NET | MUST },
-	[EXISTS] = { "exists", SPEC | MUST },
-	[REDIRECT] = { "redirect", MODIFIER | SPEC | MUST },
-	[EXP] = { "exp", MODIFIER | SPEC | MUST }
-};
-
-struct term {
-	enum what kind;
-	enum spf_result result;		/* if it fits */
-	int bits4, bits6;		/* of an address that count */
-	const char *spec;
-	size_t nspec;			/* 0: there is none */
-	struct ip net;
-};
-
-/* A macro as it is written. */
-struct macro {
-	int letter;			/* lower case; or the second octet of "%%", "%_", "%-" */
-	int url;
-	size_t parts;			/* how many count, from the right; 0: all */
-	int reverse;
-	const char *delims;
-	size_t ndelims;
-};
-
-/* What macros expand to: the first octets of it, or the last. */
-struct out {
-	size_t n;
-	int tail, full;
-	char b[1024];
-};
-
-static const char letters[] = "slodipvh", all_letters[] = "slodipvhcrt";
-
-/* ---- macros, RFC 7208 7 ---- */
-
-/* The macro at p: how many octets it has, or -1: it is none. */
-static long
-macro_at(struct macro *m, const char *p, size_t n)
-{
-	const char *s = p + 2, *e = p + n;
-	int digits = 0;
-
-	memset(m, 0, sizeof(*m));
-	if (n < 2 || !memchr("{%_-", p[1], 4))
-		return -1;
-	m->letter = p[1];
-	if (p[1] != '{')
-		return 2;
-	if (s == e)
-		return -1;
-	m->letter = text_lower(*s);
-	m->url = m->letter != *s;
-	for (s++; s < e && *s >= '0' && *s <= '9'; s++, digits = 1)
-		m->parts = m->parts < SPF_TEXT ? 10 * m->parts + (size_t)(*s - '0') : m->parts;
-	if (digits && !m->parts)
-		return -1;
-	m->reverse = s < e && text_lower(*s) == 'r';
-	s += m->reverse;
-	m->delims = s;
-	while (s < e && memchr(".-+,/_=", *s, 7))
-		s++;
-	m->ndelims = (size_t)(s - m->delims);
-	if (!m->ndelims) {
-		m->delims = ".";
-		m->ndelims = 1;
-	}
-	return s < e && *s == '}' ? s + 1 - p : -1;
-}
-
-/* Is it a macro-string, with macros of these letters? *literal: what follows the last macro. */
-static int
-macro_string(const char *p, size_t n, const char *allowed, size_t *literal)
-{
-	struct macro m;
-	long len;
-	size_t i;
-
-	*literal = 0;
-	for (i = 0; i < n; i += (size_t)len) {
-		len = 1;
-		if (p[i] != '%')
-			continue;
-		len = macro_at(&m, p + i, n - i);
-		if (len < 0 || (len > 2 && (!m.letter || !strchr(allowed, m.letter))))
-			return 0;
-		*literal = i + (size_t)len;
-	}
-	return 1;
-}
-
-/* Does it have a macro p? */
-static int
-wants_p(const char *p, size_t n)
-{
-	struct macro m;
-	long len;
-	size_t i;
-
-	for (i = 0; i < n; i += (size_t)len) {
-		len = p[i] == '%' ? macro_at(&m, p + i, n - i) : 1;
-		if (len < 0)
-			return 0;
-		if (len > 2 && m.letter == 'p')
-			return 1;
-	}
-	return 0;
-}
-
-static void
-put(struct out *o, int ch)
-{
-	if (o->n == sizeof(o->b)) {
-		o->full = 1;
-		if (!o->tail)
-			return;
-		memmove(o->b, o->b + o->n - DNS_NAME, DNS_NAME);
-		o->n = DNS_NAME;
-	}
-	o->b[o->n++] = (char)ch;
-}
-
-static void
-put_url(struct out *o, int ch)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	if (text_alnum(ch) || (ch && strchr("-._~", ch))) {
-		put(o, ch);
-		return;
-	}
-	put(o, '%');
-	put(o, hex[ch >> 4]);
-	put(o, hex[ch & 15]);
-}
-
-/* An address for the macro i: an IPv6 one as 32 digits with dots between. */
-static void
-dotted(char *dst, const struct ip *a)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	int i;
-
-	for (i = 0; i < 32; i++) {
-		*dst++ = hex[a->a[i / 2] >> (i % 2 ? 0 : 4) & 15];
-		*dst++ = i < 31 ? '.' : '\0';
-	}
-}
-
-static const char *
-domain(const struct spf *s)
-{
-	return s->text + s->level[s->depth].domain;
-}
-
-/* What a letter stands for; buf may be used for it. */
-static const char *
-value(const struct spf *s, int letter, char buf[64])
-{
-	switch (letter) {
-	case 's':
-	case 'l':
-		return s->sender;
-	case 'o':
-		return s->sender + s->at + 1;
-	case 'd':
-		return domain(s);
-	case 'p':
-		return s->p;
-	case 'v':
-		return ip_is4(&s->peer) ? "in-addr" : "ip6";
-	case 'h':
-		return s->helo;
-	case 'r':
-		return s->receiver;
-	case 't':
-		(void)snprintf(buf, 64, "%lld", (long long)loop_wall);
-		return buf;
-	default:		/* i, c */
-		if (letter == 'i' && !ip_is4(&s->peer))
-			dotted(buf, &s->peer);
-		else
-			(void)ip_text(buf, &s->peer);
-		return buf;
-	}
-}
-
-/* Write the parts of v[0..n) that count; those that are left out are at its left in the end. */
-static void
-put_parts(struct out *o, const struct macro *m, const char *v, size_t n)
-{
-	void (*one)(struct out *o, int ch) = m->url ? put_url : put;
-	size_t i, len, seen = 0;
-
-	for (i = 0; m->parts && i < n && seen < m->parts; i++) {
-		len = m->reverse ? i : n - 1 - i;
-		if (memchr(m->delims, v[len], m->ndelims) && ++seen == m->parts) {
-			v += m->reverse ? 0 : len + 1;
-			n = i;
-		}
-	}
-	while (m->reverse) {
-		for (i = n; i && !memchr(m->delims, v[i - 1], m->ndelims); i--)
-			;
-		for (len = i; len < n; len++)
-			one(o, (unsigned char)v[len]);
-		if (!i)
-			return;
-		one(o, '.');
-		n = i - 1;
-	}
-	for (i = 0; i < n; i++)
-		one(o, memchr(m->delims, v[i], m->ndelims) ? '.' : (unsigned char)v[i]);
-}
-
-static void
-expand(const struct spf *s, struct out *o, const char *p, size_t n)
-{
-	struct macro m;
-	char buf[64];
-	const char *v;
-	size_t i;
-	long len;
-
-	for (i = 0; i < n && (o->tail || !o->full); i += (size_t)len) {
-		len = p[i] == '%' ? macro_at(&m, p + i, n - i) : 0;
-		if (len == 2) {
-			for (v = m.letter == '-' ? "%20" : m.letter == '_' ? " " : "%"; *v; v++)
-				put(o, *v);
-		} else if (len > 2) {
-			v = value(s, m.letter, buf);
-			put_parts(o, &m, v, m.letter == 'l' ? s->at : strlen(v));
-		} else {
-			put(o, p[i]);
-			len = 1;
-		}
-	}
-}
-
-/* A domain-spec as a name: without the last dot, cut from the left (RFC 7208 7.3). */
-static void
-expand_name(const struct spf *s, char dst[DNS_NAME], const char *p, size_t n)
-{
-	const char *b, *dot;
-	struct out o;
-
-	o.n = 0;
-	o.full = 0;
-	o.tail = 1;
-	expand(s, &o, p, n);
-	if (o.n && o.b[o.n - 1] == '.')
-		o.n--;
-	b = o.b;
-	if (o.n > DNS_NAME - 3) {
-		b = o.b + o.n - (DNS_NAME - 3);
-		dot = memchr(b - 1, '.', DNS_NAME - 2);
-		b = dot ? dot + 1 : o.b + o.n;
-	}
-	(void)text_copy(dst, DNS_NAME, b, (size_t)(o.b + o.n - b));
-}
-
-/* ---- terms, RFC 7208 4.6.1 ---- */
-
-static int
-is_toplabel(const char *p, size_t n)
-{
-	int digits = 1;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (!text_alnum((unsigned char)p[i]) && p[i] != '-')
-			return 0;
-		digits &= p[i] >= '0' && p[i] <= '9';
-	}
-	return n && !digits && p[0] != '-' && p[n - 1] != '-';
-}
-
-/* It ends in a macro, or in a dot and a label that is not a number. */
-static int
-is_domain_spec(const char *p, size_t n)
-{
-	size_t i, literal;
-
-	if (!n || !macro_string(p, n, letters, &literal))
-		return 0;
-	if (literal == n)
-		return 1;
-	n -= p[n - 1] == '.';
-	for (i = n; i > literal && p[i - 1] != '.'; i--)
-		;
-	return i > literal && is_toplabel(p + i, n - i);
-}
-
-/* A number of bits: without a leading zero, and not more than max. */
-static int
-is_bits(const char *p, size_t n, uint64_t max, int *bits)
-{
-	uint64_t v;
-
-	if (text_u64(p, n, &v) < 0 || v > max || (n > 1 && *p == '0'))
-		return 0;
-	*bits = (int)v;
-	return 1;
-}
-
-/* Take a dual-cidr-length from the end of p[0..*n): 0, or -1: a wrong one. */
-static int
-take_cidr(struct term *t, const char *p, size_t *n)
-{
-	size_t i;
-	int six, seen = 0;
-
-	for (;;) {
-		for (i = *n; i && p[i - 1] >= '0' && p[i - 1] <= '9'; i--)
-			;
-		if (i == *n || !i || p[i - 1] != '/' || seen == 2)
-			return 0;
-		six = i > 1 && p[i - 2] == '/';
-		if ((six && seen) || !is_bits(p + i, *n - i, six ? 128 : 32,
-		    six ? &t->bits6 : &t->bits4))
-			return -1;
-		seen = six ? 1 : 2;
-		*n = i - 1 - (size_t)six;
-	}
-}
-
-/* ip4-network or ip6-network, and how many bits of it count: 0 or -1. */
-static int
-take_net(struct term *t, const char *p, size_t n)
-{
-	int six = t->kind == IP6;
-	const char *slash = memchr(p, '/', n);
-	size_t len = slash ? (size_t)(slash - p) : n;
-	char text[IP_TEXT];
-
-	if (slash && !is_bits(slash + 1, n - len - 1, six ? 128 : 32,
-	    six ? &t->bits6 : &t->bits4))
-		return -1;
-	if (text_copy(text, sizeof(text), p, len) < 0 || (strchr(text, ':') != NULL) != six)
-		return -1;
-	return ip_parse(&t->net, text);
-}
-
-static int
-is_name(const char *p, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n && (text_alnum((unsigned char)p[i]) || (i && strchr("-_.", p[i]))); i++)
-		;
-	return n && i == n && !(p[0] >= '0' && p[0] <= '9');
-}
-
-/* Find a kind by its name; UNKNOWN if it is none of these. */
-static enum what
-kind_of(const char *p, size_t n, int modifier)
-{
-	enum what k;
-
-	for (k = ALL; k < UNKNOWN; k++)
-		if (!(kinds[k].takes & MODIFIER) == !modifier && text_is(p, n, kinds[k].name))
-			break;
-	return k;
-}
-
-static int
-qualifier(int ch)
-{
-	static const enum spf_result results[] = {
-		SPF_PASS, SPF_FAIL, SPF_NEUTRAL, SPF_SOFTFAIL
-	};
-	const char *s = ch ? strchr("+-?~", ch) : NULL;
-
-	return s ? (int)results[s - "+-?~"] : -1;
-}
-
-/* The term p[0..n): 0, or -1: it is not one. */
-static int
-parse(struct term *t, const char *p, size_t n)
-{
-	size_t i, literal;
-	int q, takes;
-
-	memset(t, 0, sizeof(*t));
-	t->bits4 = 32;
-	t->bits6 = 128;
-	for (i = 0; i < n; i++)
-		if (p[i] <= ' ' || p[i] > '~')
-			return -1;
-	for (i = 0; i < n && !strchr(":/=", p[i]); i++)
-		;
-	if (i < n && p[i] == '=') {
-		t->kind = kind_of(p, i, 1);
-		if (t->kind == UNKNOWN)
-			return is_name(p, i) &&
-			    macro_string(p + i + 1, n - i - 1, all_letters, &literal) ? 0 : -1;
-		t->spec = p + i + 1;
-		t->nspec = n - i - 1;
-		return is_domain_spec(t->spec, t->nspec) ? 0 : -1;
-	}
-	q = n ? qualifier(p[0]) : -1;
-	t->result = q < 0 ? SPF_PASS : (enum spf_result)q;
-	t->kind = kind_of(p + (q >= 0), i - (q >= 0), 0);
-	if (t->kind == UNKNOWN)
-		return -1;
-	takes = kinds[t->kind].takes;
-	p += i;
-	n -= i;
-	if (takes & CIDR && take_cidr(t, p, &n) < 0)
-		return -1;
-	if (!n)
-		return takes & MUST ? -1 : 0;
-	if (*p != ':' || !(takes & (SPEC | NET)))
-		return -1;
-	if (takes & NET)
-		return take_net(t, p + 1, n - 1);
-	t->spec = p + 1;
-	t->nspec = n - 1;
-	return is_domain_spec(t->spec, t->nspec) ? 0 : -1;
-}
 
 /* The next term of p[*at..n), *at is moved to it: its length, 0: there is none. */
 static size_t
@@ -635,7 +199,7 @@ begin(struct spf *s, const char *whose)
 static enum next
 record(struct spf *s)
 {
-	return ask(s, domain(s), DNS_TXTS);
+	return ask(s, spf_domain(s), DNS_TXTS);
 }
 
 static int
@@ -646,12 +210,12 @@ is_policy(const struct dns_rr *r)
 
 /* Does a term fit whatever the DNS says? */
 static int
-fits(const struct spf *s, const struct term *t)
+fits(const struct spf *s, const struct spf_term *t)
 {
-	int six = t->kind == IP6;
+	int six = t->what == SPF_IP6;
 
-	if (t->kind != IP4 && !six)
-		return t->kind == ALL;
+	if (t->what != SPF_IP4 && !six)
+		return t->what == SPF_ALL;
 	return ip_is4(&s->peer) != six &&
 	    ip_within(&s->peer, &t->net, six ? t->bits6 : 96 + t->bits4);
 }
@@ -674,21 +238,18 @@ keep(struct spf *s, const char *p, size_t n)
 
 /* Keep what a mechanism means. */
 static const char *
-keep_mechanism(struct spf *s, struct policy *y, const struct term *t, const char *p, size_t n)
+keep_mechanism(struct spf *s, struct policy *y, const struct spf_term *t, const char *p, size_t n)
 {
-	static const char signs[] = {
-		[SPF_PASS] = '+', [SPF_FAIL] = '-', [SPF_NEUTRAL] = '?', [SPF_SOFTFAIL] = '~'
-	};
 	char all[] = "+all";
 
 	if (y->over)
 		return NULL;
 	if (fits(s, t)) {
 		y->over = 1;
-		all[0] = signs[t->result];
+		all[0] = spf_signs[t->result];
 		return keep(s, all, 4);
 	}
-	if (t->kind == IP4 || t->kind == IP6)
+	if (t->what == SPF_IP4 || t->what == SPF_IP6)
 		return NULL;
 	y->over = s->lookups + ++y->asking > SPF_LOOKUPS;
 	return keep(s, p, n);
@@ -699,20 +260,20 @@ static const char *
 take_term(struct spf *s, struct policy *y, const char *p, size_t n)
 {
 	uint16_t at = s->used;
-	struct term t;
+	struct spf_term t;
 
-	if (parse(&t, p, n) < 0)
+	if (spf_parse(&t, p, n) < 0)
 		return "no such term";
-	switch (t.kind) {
-	case UNKNOWN:
+	switch (t.what) {
+	case SPF_UNKNOWN:
 		return NULL;
-	case EXP:
+	case SPF_EXP:
 		if (y->exps++)
 			return "second exp";
 		if (!s->depth && add(s, p, n, ' ') == 0)
 			s->exp = at;
 		return NULL;
-	case REDIRECT:
+	case SPF_REDIRECT:
 		if (y->redirect)
 			return "second redirect";
 		y->redirect = p;
@@ -749,7 +310,7 @@ take_policy(struct spf *s, const char *p, size_t n)
 static enum next
 got_record(struct spf *s, const struct dns_answer *a)
 {
-	const char *d = domain(s);
+	const char *d = spf_domain(s);
 	int i, found = -1;
 
 	if (is_error(a))
@@ -789,7 +350,7 @@ reverse(struct spf *s)
 	static const char spec[] = "%{ir}.%{v}.arpa";
 	char dst[DNS_NAME];
 
-	expand_name(s, dst, spec, sizeof(spec) - 1);
+	spf_expand(s, dst, spec, sizeof(spec) - 1);
 	return ask(s, dst, DNS_PTR);
 }
 
@@ -807,14 +368,14 @@ static enum next
 named(struct spf *s)
 {
 	const char *p = s->rank ? s->text + s->best : "unknown";
-	struct term t;
+	struct spf_term t;
 
 	s->state = s->back;
 	if (s->enough == SAME) {
 		(void)text_copy(s->p, sizeof(s->p), p, strlen(p));
 		return AGAIN;
 	}
-	(void)parse(&t, s->text + s->term, s->nterm);
+	(void)spf_parse(&t, s->text + s->term, s->nterm);
 	return s->rank >= BELOW ? judge(s, t.result) : AGAIN;
 }
 
@@ -854,23 +415,23 @@ got_names(struct spf *s, const struct dns_answer *a)
 
 /* Begin with one; dst is the name that it is about. */
 static enum next
-ask_term(struct spf *s, const struct term *t, const char *dst)
+ask_term(struct spf *s, const struct spf_term *t, const char *dst)
 {
 	struct spf_level *l = &s->level[s->depth];
 
-	switch (t->kind) {
-	case INCLUDE:
+	switch (t->what) {
+	case SPF_INCLUDE:
 		s->depth++;
 		l[1].result = (unsigned char)t->result;
 		return begin(s, dst);
-	case REDIRECT:
+	case SPF_REDIRECT:
 		s->used = l->domain;
 		return begin(s, dst);
-	case PTR:
+	case SPF_PTR:
 		return find_name(s, dst, BELOW, TERM);
-	case EXISTS:
+	case SPF_EXISTS:
 		return ask(s, dst, DNS_A);
-	case MX:
+	case SPF_MX:
 		return ask(s, dst, DNS_MX);
 	default:
 		return ask_address(s, dst);
@@ -883,34 +444,31 @@ term(struct spf *s)
 	struct spf_level *l = &s->level[s->depth];
 	size_t at = l->at, n = next_term(s->text, l->end, &at);
 	char dst[DNS_NAME];
-	struct term t;
+	struct spf_term t;
 
 	if (!n)
 		return judge(s, SPF_NEUTRAL);
 	s->term = (uint16_t)at;
 	s->nterm = (uint16_t)n;
-	(void)parse(&t, s->text + at, n);
-	if (t.kind != EXP && t.kind != ALL && s->lookups == SPF_LOOKUPS)
+	(void)spf_parse(&t, s->text + at, n);
+	if (t.what != SPF_EXP && t.what != SPF_ALL && s->lookups == SPF_LOOKUPS)
 		return term_fault(s, SPF_PERMERROR, "too many look-ups");
-	if (t.kind != EXP && !s->p[0] && wants_p(t.spec, t.nspec))
-		return find_name(s, domain(s), SAME, TERM);
+	if (t.what != SPF_EXP && !s->p[0] && spf_wants_p(t.spec, t.nspec))
+		return find_name(s, spf_domain(s), SAME, TERM);
 	l->at = (uint16_t)(at + n);
-	if (t.kind == EXP)
+	if (t.what == SPF_EXP)
 		return AGAIN;
-	if (t.kind == ALL)
+	if (t.what == SPF_ALL)
 		return judge(s, t.result);
 	s->lookups++;
-	if (t.nspec)
-		expand_name(s, dst, t.spec, t.nspec);
-	else
-		(void)text_copy(dst, sizeof(dst), domain(s), strlen(domain(s)));
+	spf_expand(s, dst, t.nspec ? t.spec : "%{d}", t.nspec ? t.nspec : 4);
 	return ask_term(s, &t, dst);
 }
 
 static enum next
-got_addresses(struct spf *s, const struct term *t, const struct dns_answer *a)
+got_addresses(struct spf *s, const struct spf_term *t, const struct dns_answer *a)
 {
-	if (t->kind == EXISTS ? a->n > 0 : has_peer(s, a, t->bits4, t->bits6))
+	if (t->what == SPF_EXISTS ? a->n > 0 : has_peer(s, a, t->bits4, t->bits6))
 		return judge(s, t->result);
 	if (a->cut)
 		return term_fault(s, SPF_PERMERROR, "too many addresses");
@@ -920,12 +478,12 @@ got_addresses(struct spf *s, const struct term *t, const struct dns_answer *a)
 static enum next
 got_term(struct spf *s, const struct dns_answer *a)
 {
-	struct term t;
+	struct spf_term t;
 
 	if (is_error(a))
 		return term_fault(s, SPF_TEMPERROR, "DNS error");
-	(void)parse(&t, s->text + s->term, s->nterm);
-	if (t.kind != MX)
+	(void)spf_parse(&t, s->text + s->term, s->nterm);
+	if (t.what != SPF_MX)
 		return got_addresses(s, &t, a);
 	keep_names(s, s->used, a);
 	if (a->n > s->left)
@@ -946,12 +504,12 @@ hosts(struct spf *s)
 static enum next
 got_hosts(struct spf *s, const struct dns_answer *a)
 {
-	struct term t;
+	struct spf_term t;
 
 	if (is_error(a))
 		return term_fault(s, SPF_TEMPERROR, "DNS error");
 	next_name(s);
-	(void)parse(&t, s->text + s->term, s->nterm);
+	(void)spf_parse(&t, s->text + s->term, s->nterm);
 	return got_addresses(s, &t, a);
 }
 
@@ -962,27 +520,24 @@ explain(struct spf *s)
 {
 	size_t at = s->exp, n = next_term(s->text, s->used, &at);
 	char dst[DNS_NAME];
-	struct term t;
+	struct spf_term t;
 
-	(void)parse(&t, s->text + at, n);
-	if (!s->p[0] && wants_p(t.spec, t.nspec))
-		return find_name(s, domain(s), SAME, EXPLAIN);
-	expand_name(s, dst, t.spec, t.nspec);
+	(void)spf_parse(&t, s->text + at, n);
+	if (!s->p[0] && spf_wants_p(t.spec, t.nspec))
+		return find_name(s, spf_domain(s), SAME, EXPLAIN);
+	spf_expand(s, dst, t.spec, t.nspec);
 	return ask(s, dst, DNS_TXTS);
 }
 
 static enum next
 got_explain(struct spf *s, const struct dns_answer *a)
 {
-	size_t i, literal, n = a->n ? a->rr[0].n : 0;
-	const char *p = a->rr[0].text;
+	const struct dns_rr *r = a->rr;
 
-	for (i = 0; i < n && p[i] >= ' ' && p[i] <= '~'; i++)
-		;
 	s->story = s->used;
-	s->nstory = (uint16_t)n;
-	if (a->n != 1 || a->cut || i < n || !macro_string(p, n, all_letters, &literal) ||
-	    add(s, p, n, '\0') < 0)
+	s->nstory = (uint16_t)r->n;
+	if (a->n != 1 || a->cut || !spf_is_explanation(r->text, r->n) ||
+	    add(s, r->text, r->n, '\0') < 0)
 		return DONE;
 	s->state = TELL;
 	return AGAIN;
@@ -992,14 +547,10 @@ static enum next
 tell(struct spf *s)
 {
 	const char *p = s->text + s->story;
-	struct out o;
 
-	if (!s->p[0] && wants_p(p, s->nstory))
-		return find_name(s, domain(s), SAME, TELL);
-	o.n = 0;
-	o.tail = o.full = 0;
-	expand(s, &o, p, s->nstory);
-	(void)text_escape(s->words, sizeof(s->words), o.b, o.n);
+	if (!s->p[0] && spf_wants_p(p, s->nstory))
+		return find_name(s, spf_domain(s), SAME, TELL);
+	spf_expand_words(s, p, s->nstory);
 	return DONE;
 }
 

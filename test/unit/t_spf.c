@@ -1,4 +1,4 @@
-/* with: lib/spf.c lib/idn.c lib/addr.c lib/ip.c lib/text.c */
+/* with: lib/spf.c lib/spfterm.c lib/idn.c lib/addr.c lib/ip.c lib/text.c */
 /*
  * See LICENSE file for copyright and licence details.
  * SPF with a resolver of our own: each mechanism, modifier and macro, limits, errors, hostile
