@@ -534,13 +534,14 @@ drop_reset(struct drop *d)
 
 /* ---- deleting ---- */
 
-/* Does a message begin there, as the index says? If not, the index is damaged: not used again. */
+/* Does a message begin there, not before `least`, as the index says? If not, the index is damaged: it
+ * is not used again. */
 static int
-begins(struct drop *d, uint64_t at)
+begins(struct drop *d, uint64_t at, uint64_t least)
 {
 	char t[5];
 
-	if (at < d->covered && fs_read(d->fd, t, sizeof(t), (off_t)at) == 0 &&
+	if (at >= least && at < d->covered && fs_read(d->fd, t, sizeof(t), (off_t)at) == 0 &&
 	    !memcmp(t, "From ", sizeof(t)))
 		return 1;
 	(void)put_head(d, NULL);
@@ -570,7 +571,7 @@ cut(struct drop *d, uint32_t keep)
 	struct drop_msg m;
 	struct stat st;
 
-	if (record(d, keep, &m) < 0 || !begins(d, m.m.from))
+	if (record(d, keep, &m) < 0 || !begins(d, m.m.from, 0))
 		return fail(d, "index");
 	if (shorten(d, m.m.from, &st) < 0)
 		return fail(d, "truncate");
@@ -591,6 +592,7 @@ stretch(struct drop *d)
 	struct job *j = d->job;
 	struct drop_msg m, next;
 	uint32_t last = d->n - j->i < RECORDS ? d->n : j->i + RECORDS;
+	uint64_t least = j->to;
 	int some = 0;
 
 	if (j->i == d->n)
@@ -617,7 +619,8 @@ stretch(struct drop *d)
 		if (add_record(j, &m) < 0)
 			return -1;
 	}
-	if (some && (!begins(d, j->from) || (j->to != d->covered && !begins(d, j->to))))
+	if (some && (!begins(d, j->from, least) ||
+	    (j->to != d->covered && !begins(d, j->to, j->from + 1))))
 		return -1;
 	return 1;
 }
@@ -731,7 +734,7 @@ delete(struct drop *d)
 
 	if (store_checkpoint() < 0)	/* the journal knows the mailbox as it was */
 		return fail(d, "checkpoint");
-	if (fstat(d->fd, &st) < 0 || record(d, 0, &first) < 0 || !begins(d, first.m.from))
+	if (fstat(d->fd, &st) < 0 || record(d, 0, &first) < 0 || !begins(d, first.m.from, 0))
 		return fail(d, "index");
 	if (d->first + d->nmarked == d->n && (uint64_t)st.st_size == d->covered &&
 	    !box_busy(d->user))

@@ -16,13 +16,14 @@
 static struct {
 	struct dns_query *q;
 	int pending, asked, ended;
-	size_t last;			/* length of the name before */
-	int walk;			/* questions of this walk */
+	const char *start;		/* where this walk began */
+	int walk;			/* questions of it */
 } dns;
 
 int
 dns_ask(struct dns_query *q, const char *name, enum dns_type type)
 {
+	const struct dmarc *d = q->arg;
 	size_t n = strlen(name);
 
 	HOLDS(!dns.pending && !dns.ended);
@@ -30,9 +31,9 @@ dns_ask(struct dns_query *q, const char *name, enum dns_type type)
 	HOLDS(type == DNS_CNAME || text_begins(name, n, "_dmarc."));
 	dns.asked++;
 	HOLDS(dns.asked <= DMARC_QUESTIONS);
-	dns.walk = n < dns.last ? dns.walk + 1 : 1;
-	HOLDS(dns.walk <= DMARC_WALK);
-	dns.last = n;
+	dns.walk = d->start == dns.start ? dns.walk + 1 : 1;
+	HOLDS(dns.walk <= DMARC_WALK || d->step == DMARC_EXISTS);
+	dns.start = d->start;
 	if (n > 255 || strstr(name, "..") || name[n - 1] == '.') {
 		errno = EINVAL;
 		return -1;
