@@ -23,37 +23,29 @@ line_of(const char *p, size_t n)
 	return lf ? (size_t)(lf - p) : n;
 }
 
-/* Of text that begins with no white space: how much is canonical as it stands. */
-static size_t
-canonical(const char *p, size_t n)
-{
-	size_t i;
-
-	for (i = 1; i < n; i++) {
-		if (p[i] == '\t' || (p[i] == ' ' && (i + 1 == n || is_space(p[i + 1]))))
-			break;
-	}
-	return i;
-}
-
-/* Text within a line: white space becomes one space; at the end it is held back in *space. */
+/* Lines put together to one, in which white space is one space; at the end it is held back in
+ * *space. */
 static void
 words(br_sha256_context *c, int *space, const char *p, size_t n)
 {
-	size_t i, k;
+	char out[256];
+	size_t i, k = 0;
 
-	for (i = 0; i < n; i += k) {
-		if (is_space(p[i])) {
+	for (i = 0; i < n; i++) {
+		if (is_space(p[i]))
 			*space = 1;
-			k = 1;
+		if (is_space(p[i]) || p[i] == '\n')
 			continue;
+		if (k + 2 > sizeof(out)) {
+			br_sha256_update(c, out, k);
+			k = 0;
 		}
 		if (*space)
-			br_sha256_update(c, " ", 1);
+			out[k++] = ' ';
 		*space = 0;
-		k = canonical(p + i, n - i);
-		br_sha256_update(c, p + i, k);
+		out[k++] = p[i];
 	}
+	br_sha256_update(c, out, k);
 }
 
 /* ---- a field ---- */
@@ -109,24 +101,23 @@ hash_name(br_sha256_context *c, const char *p, size_t n)
 	}
 }
 
-/* Lines of a field: as they are, or put together to one. */
+/* Some of a field: as it is, or made relaxed. */
 static void
-lines(br_sha256_context *c, int how, int *space, const char *p, size_t n)
+some(br_sha256_context *c, int how, int *space, const char *p, size_t n)
 {
 	size_t k;
 
-	for (; n; p += k, n -= k) {
-		k = line_of(p, n);
-		if (how == CANON_RELAXED)
-			words(c, space, p, k);
-		else
-			br_sha256_update(c, p, k);
-		if (k == n)
-			break;
-		if (how == CANON_SIMPLE)
-			br_sha256_update(c, "\r\n", 2);
-		k++;
+	if (how == CANON_RELAXED) {
+		words(c, space, p, n);
+		return;
 	}
+	while ((k = line_of(p, n)) < n) {
+		br_sha256_update(c, p, k);
+		br_sha256_update(c, "\r\n", 2);
+		p += k + 1;
+		n -= k + 1;
+	}
+	br_sha256_update(c, p, n);
 }
 
 void
@@ -142,10 +133,10 @@ canon_field(br_sha256_context *c, int how, const struct canon_field *f, size_t f
 			;
 	}
 	if (at < from)
-		lines(c, how, &space, f->p + at, from - at);
+		some(c, how, &space, f->p + at, from - at);
 	if (at < to)
 		at = to;
-	lines(c, how, &space, f->p + at, f->n - at);
+	some(c, how, &space, f->p + at, f->n - at);
 }
 
 /* ---- a body ---- */

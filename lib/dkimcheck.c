@@ -27,7 +27,7 @@ enum {
 	BITS_MAX = 4096,	/* BearSSL takes no more */
 	EXPONENT = 4,		/* octets: larger ones take too long */
 	/* what the keys of a message may cost, one of 1024 bits being 1: some milliseconds */
-	WORK = 64,
+	WORK = 32,
 	SKEW = 300		/* seconds that clocks may differ */
 };
 
