@@ -24,7 +24,9 @@ TOOLS = [('swaks', 'swaks'), ('curl', 'curl'), ('msmtp', 'msmtp'), ('s-nail', 's
          ('sslscan', 'sslscan'), ('testssl', 'testssl.sh'), ('hexdump', 'bsdextrautils'),
          ('/usr/bin/dkimverify', 'python3-dkim'), ('/usr/sbin/opendkim', 'opendkim'),
          ('/usr/sbin/nsd', 'nsd'), ('/usr/sbin/dnsmasq', 'dnsmasq-base'),
-         ('/usr/sbin/unbound', 'unbound')]
+         ('/usr/sbin/unbound', 'unbound'), ('/usr/sbin/clamd', 'clamav-daemon'),
+         ('/usr/sbin/clamav-milter', 'clamav-milter'), ('/usr/bin/rspamd', 'rspamd'),
+         ('/usr/sbin/spamd', 'spamd'), ('/usr/sbin/spamass-milter', 'spamass-milter')]
 MODULES = [('Net::SMTP', 'perl'), ('IO::Socket::SSL', 'libio-socket-ssl-perl'),
            ('Authen::SASL', 'libauthen-sasl-perl'), ('Mail::DKIM', 'libmail-dkim-perl')]
 
@@ -67,6 +69,7 @@ def main(args):
         import bounce
         import box
         import dkim
+        import milter
         import read
         import resolve
         import send
@@ -74,7 +77,7 @@ def main(args):
         import tlsclient
         parts = [('tls', tls), ('tlsclient', tlsclient), ('send', send), ('read', read),
                  ('box', box), ('dkim', dkim), ('resolve', resolve),
-                 ('bounce', bounce)]
+                 ('bounce', bounce), ('milter', milter)]
         for name, part in parts:
             if not args[1:] or name in args[1:]:
                 begin = time.monotonic()
