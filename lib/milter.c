@@ -244,7 +244,7 @@ milter_field(char *dst, const struct milter_change *m, int lead)
 		*o++ = ' ';
 	while (p < e) {
 		if (o + 2 > p)
-			return -1;
+			return -1;	/* it would write what is not read yet */
 		if (*p != '\r' && *p != '\n') {
 			*o++ = *p++;
 			continue;
@@ -271,7 +271,7 @@ milter_mailbox(char *dst, const struct milter_change *m, int null)
 	int n;
 
 	n = snprintf(t, sizeof(t), *p == '<' ? "%s" : "<%s>", p);
-	if (n < 0 || (size_t)n >= sizeof(t) || dst + n > m->s[0] ||
+	if (n < 0 || (size_t)n >= sizeof(t) || dst > m->s[0] ||
 	    addr_path(&a, t, (size_t)n, ADDR_UTF8 | (null ? ADDR_NULL : ADDR_BARE)) != n)
 		return -1;
 	memcpy(dst, a.mailbox ? a.mailbox : "", a.nmailbox);
@@ -293,7 +293,7 @@ plain_text(char *dst, size_t room, const char *p, size_t n)
 			i++;
 		dst[o++] = p[i] == '\n' && (!i || p[i - 1] != '\r') ? ' ' : p[i];
 	}
-	while (o && (dst[o - 1] == '\n' || dst[o - 1] == '\r'))
+	while (o && strchr(" \r\n", dst[o - 1]))
 		o--;
 	dst[o++] = '\r';
 	dst[o++] = '\n';
