@@ -677,9 +677,184 @@ check_ends(void)
 	CHECK_STR(d.organisation, "");
 }
 
+/* ---- against the letter of RFC 9989 4.10, without shortcuts, on small trees ---- */
+
+static struct {
+	char name[64];
+	int psd, strict;		/* psd: 'u', 'n', 'y' */
+} tree[12];
+static int ntree;
+
+static int
+find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < ntree && strcmp(tree[i].name, name) != 0; i++)
+		;
+	return i < ntree ? i : -1;
+}
+
+static int
+labels(const char *name)
+{
+	int n = 1;
+
+	for (; *name; name++)
+		n += *name == '.';
+	return n;
+}
+
+/* 4.10: the names with records that a walk finds, longest first: how many. */
+static int
+walked(const char *name, int found[8])
+{
+	int i, n = 0, first = 1;
+
+	for (;;) {
+		i = find(name);
+		if (i >= 0) {
+			found[n++] = i;
+			if (tree[i].psd != 'u' || (labels(name) == 1 && !first))
+				break;
+		}
+		first = 0;
+		if (labels(name) == 1)
+			break;
+		do {
+			name = strchr(name, '.') + 1;
+		} while (labels(name) > 7);
+	}
+	return n;
+}
+
+/* 4.10.2 */
+static const char *
+organisation(const char *name)
+{
+	int found[8], n = walked(name, found), i;
+	const char *p;
+
+	for (i = 0; i < n; i++) {
+		if (tree[found[i]].psd == 'n')
+			return tree[found[i]].name;
+		if (strcmp(tree[found[i]].name, name) != 0 && (tree[found[i]].psd == 'y' ||
+		    (tree[found[i]].psd == 'u' && labels(tree[found[i]].name) == 1))) {
+			for (p = name; labels(p) > labels(tree[found[i]].name) + 1; )
+				p = strchr(p, '.') + 1;
+			return p;
+		}
+	}
+	return n ? tree[found[n - 1]].name : name;
+}
+
+/* 4.10.1: whose record, of those that the walk has found, or -1 */
+static int
+policy_of(const char *author)
+{
+	int found[8], n = walked(author, found), i;
+
+	if (n && !strcmp(tree[found[0]].name, author))
+		return found[0];
+	for (i = 0; i < n && strcmp(tree[found[i]].name, organisation(author)) != 0; i++)
+		;
+	return i < n ? found[i] : n ? found[n - 1] : -1;
+}
+
+static void
+random_name(char dst[64], uint64_t *seed)
+{
+	int n = (int)(test_random(seed) % 11);
+
+	if (test_random(seed) % 2)
+		n %= 4;
+	*dst = '\0';
+	while (n-- > 0)
+		strcat(dst, test_random(seed) % 8 ? "a." : "b.");
+	strcat(dst, "t");
+}
+
+static void
+random_tree(uint64_t *seed)
+{
+	char name[64];
+
+	for (ntree = 0; ntree < (int)LEN(tree) && test_random(seed) % 8; ) {
+		random_name(name, seed);
+		if (find(name) >= 0)
+			continue;
+		strcpy(tree[ntree].name, name);
+		tree[ntree].psd = "uuuuuny"[test_random(seed) % 7];
+		tree[ntree++].strict = test_random(seed) % 4 == 0;
+	}
+}
+
+static void
+serve_tree(void)
+{
+	static struct dns_answer a;
+	struct dns_query *q;
+	char text[100];
+	int i;
+
+	while (nwaiting) {
+		memset(&a, 0, sizeof(a));
+		i = find(waiting[0].name + 7);
+		a.status = i < 0 ? DNS_NXDOMAIN : DNS_OK;
+		if (i >= 0) {
+			a.n = 1;
+			snprintf(text, sizeof(text), "v=DMARC1; p=reject; psd=%c; aspf=%c",
+			    tree[i].psd, tree[i].strict ? 's' : 'r');
+			a.rr[0].text = text;
+			a.rr[0].n = strlen(text);
+		}
+		q = waiting[0].q;
+		waiting[0] = waiting[--nwaiting];
+		q->done(q, &a);
+	}
+}
+
+static void
+check_letter(void)
+{
+	static struct dmarc d;
+	uint64_t seed = 9989;
+	char author[64], id[3][64], ids[256];
+	enum dmarc_result want;
+	int i, k, of, count[5] = { 0 };
+
+	for (i = 0; i < 200000; i++) {
+		random_tree(&seed);
+		random_name(author, &seed);
+		for (k = 0; k < 3; k++)
+			random_name(id[k], &seed);
+		snprintf(ids, sizeof(ids), "spf=%s spf=%s spf=%s", id[0], id[1], id[2]);
+		start(&d, author, ids);
+		CHECK_INT(dmarc_check(&d), 0);
+		serve_tree();
+		of = policy_of(author);
+		want = of < 0 ? DMARC_NONE : DMARC_FAIL;
+		for (k = 0; of >= 0 && k < 3; k++)
+			if (!strcmp(author, id[k]) || (!tree[of].strict &&
+			    !strcmp(organisation(author), organisation(id[k]))))
+				want = DMARC_PASS;
+		count[want]++;
+		if (d.result == want && !strcmp(d.domain, of < 0 ? "" : tree[of].name))
+			continue;
+		CHECK_MSG(0, "%s, %s: %s, want %s; of %s", author, ids, dmarc_word(d.result),
+		    dmarc_word(want), d.domain);
+		for (k = 0; k < ntree; k++)
+			printf("\t%s psd=%c %d\n", tree[k].name, tree[k].psd, tree[k].strict);
+		return;
+	}
+	CHECK_MSG(count[DMARC_PASS] > 10000 && count[DMARC_FAIL] > 10000, "%d passes, %d fails",
+	    count[DMARC_PASS], count[DMARC_FAIL]);
+}
+
 int
 main(void)
 {
+	check_letter();
 	check_cases();
 	check_records();
 	check_big();
