@@ -617,7 +617,7 @@ set_sender(struct spf *s, const char *sender)
 	s->sender[n] = '@';
 	s->at = (uint16_t)n;
 	dst = s->sender + n + 1;
-	if (*d == '[' || idn_ascii(dst, ADDR_DOMAIN, d, strlen(d)) < 0)
+	if (*d == '[' || idn_ascii(dst, DNS_NAME - 2, d, strlen(d)) < 0)
 		return -1;
 	n = strcspn(dst, ".");
 	return dst[n] && dst[n + 1] ? 0 : -1;

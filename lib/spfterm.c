@@ -12,7 +12,10 @@
 #include "spfterm.h"
 #include "text.h"
 
-enum { NAME = 253 };	/* octets of a name as text */
+enum {
+	NAME = 253,		/* octets of a name as text */
+	MACROS = 16		/* in what is to be one: it cannot be with more, and time is bounded */
+};
 
 /* What a term takes; a modifier is one with "=". */
 enum { SPEC = 1, MUST = 2, CIDR = 4, NET = 8, MODIFIER = 16 };
@@ -239,6 +242,7 @@ put_parts(struct out *o, const struct macro *m, const char *v, size_t n)
 static void
 expand(const struct spf *s, struct out *o, const char *p, size_t n)
 {
+	int macros = 0;
 	struct macro m;
 	char buf[64];
 	const char *v;
@@ -251,6 +255,10 @@ expand(const struct spf *s, struct out *o, const char *p, size_t n)
 			for (v = m.letter == '-' ? "%20" : m.letter == '_' ? " " : "%"; *v; v++)
 				put(o, *v);
 		} else if (len > 2) {
+			if (o->tail && ++macros > MACROS) {
+				o->n = 0;
+				return;
+			}
 			v = value(s, m.letter, buf);
 			put_parts(o, &m, v, m.letter == 'l' ? s->at : strlen(v));
 		} else {
