@@ -18,6 +18,7 @@
 
 enum {
 	FIELDS = 1024,		/* of a header; one with more is no mail's */
+	HEADER = 1 << 17,	/* its octets: each signature may have signed all of them */
 	NAME = 998,		/* octets of a field's name: a line, RFC 5322 2.1.1 */
 	NAMES = 128,		/* in h= */
 	TAGS = 32,		/* of a signature or key */
@@ -89,10 +90,11 @@ is(struct span s, const char *word)
 static int
 item(struct span *list, struct span *one)
 {
-	const char *end = list->p + list->n, *colon;
+	const char *end, *colon;
 
 	if (!list->p)
 		return 0;
+	end = list->p + list->n;
 	colon = memchr(list->p, ':', list->n);
 	*one = trim(list->p, colon ? colon : end);
 	list->p = colon ? colon + 1 : NULL;
@@ -386,11 +388,12 @@ static int
 identity(struct dkim_signature *s, struct span i)
 {
 	char name[ADDR_DOMAIN + 1];
-	const char *end = i.p + i.n, *at = end;
+	const char *end, *at;
 	size_t n, nd;
 
 	if (!i.p)
 		return 0;
+	at = end = i.p + i.n;
 	while (at > i.p && at[-1] != '@')
 		at--;
 	i.n = (size_t)(end - at);
@@ -509,10 +512,10 @@ read_signature(struct dkim_signature *s, const struct canon_field *f, int64_t wa
 	br_sha256_init(&c);
 	how = canonical(value(&g, "c"));
 	why = syntax(s, &g);
+	if (!why && header.over)
+		why = "the header is too long";
 	if (!why)
 		why = hash_names(&c, how & 1, value(&g, "h"), f->p);
-	if (!why && header.over)
-		why = "too many header fields";
 	s->reason = why;
 	if (why)
 		return;
@@ -541,7 +544,8 @@ dkimcheck_header(struct dkimcheck *d, const char *p, size_t n, int64_t wall)
 	d->n = d->more = d->wanted = d->waiting = d->work = 0;
 	header.p = p;
 	header.end = end;
-	header.n = header.over = 0;
+	header.n = 0;
+	header.over = n > HEADER;
 	while ((r = canon_next(&f, &p, end)) != 0) {
 		if (r < 0)
 			continue;

@@ -57,7 +57,13 @@ test_hostile(void)
 	for (i = 0; n < 65000; i++)
 		n = put(mail, n, "%x:\n", (unsigned)i);
 	timed("fields", mail, n);
-	expect("fields", DKIM_PERMERROR, "too many header fields");
+	expect("fields", DKIM_PERMERROR, "the header is too long");
+	n = put(mail, 0, SIG "h=from; bh=AAAA; b=AAAA\nX:");
+	memset(mail + n, 'x', (1 << 17) - n);
+	feed(mail, 1 << 17);
+	expect("octets", DKIM_PERMERROR, "malformed b= or bh=");
+	feed(mail, (1 << 17) + 1);
+	expect("octets", DKIM_PERMERROR, "the header is too long");
 	/* eight signatures with as many names as there may be, over as many fields */
 	for (i = n = 0; i < 8; i++) {
 		n = put(mail, n, SIG "c=relaxed; bh=AAAA; b=AAAA; h=from");
