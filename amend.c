@@ -132,12 +132,7 @@ also_to(struct inspection *i, const char *to)
 	struct addr a;
 	int k;
 
-	memset(&a, 0, sizeof(a));
-	if (addr_mailbox8(&a, to, strlen(to)) < 0) {
-		a.mailbox = a.local = to;
-		a.nmailbox = a.nlocal = strlen(to);
-	}
-	switch (user_resolve(&set, &f, &a)) {
+	switch (user_meant(&set, &f, &a, to)) {
 	case W_LOCAL:
 		for (k = 0; k < ACCOUNTS; k++)
 			if (user_in(&set, k))
@@ -264,7 +259,8 @@ results(struct inspection *i)
 	char text[IP_TEXT + 16];
 
 	authres_begin(&a, field, sizeof(field), host);
-	authres_result(&a, "iprev", s->visit.name[0] ? "pass" : "fail", "");
+	authres_result(&a, "iprev", s->visit.name[0] ? "pass" :
+	    s->visit.found & UINT32_C(1) << F_PTR_LATER ? "temperror" : "fail", "");
 	authres_property(&a, "policy.iprev", ip_text(text, &s->c->peer));
 	authres_result(&a, "spf", spf_word(s->visit.spf_helo), "");
 	authres_property(&a, "smtp.helo", s->helo);

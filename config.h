@@ -160,6 +160,7 @@ static const struct policy policies[] = {
 	{ F_AUTHOR,           A_REFUSE },
 	{ F_DMARC_QUARANTINE, A_MARK },
 	{ F_DMARC_REJECT,     A_REFUSE },
+	{ F_DMARC_TEMP,       A_REFUSE },	/* for now: 451 */
 };
 
 /* How long a stranger waits for the greeting (ms); who speaks meanwhile is F_EARLY. */

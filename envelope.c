@@ -536,16 +536,15 @@ ours(struct smtp *s, const struct addr *a, const struct params *m, const struct 
 
 /* To where it lives; `may` it go to other servers? */
 static const char *
-take(struct smtp *s, const struct addr *a, const struct params *m, int may)
+take_to(struct smtp *s, const struct addr *a, const struct params *m, int may, enum where w,
+    const struct user_set *to, struct forwards *f)
 {
-	struct user_set to;
-	struct forwards f;
 	const char *error;
 
-	switch (user_resolve(&to, &f, a)) {
+	switch (w) {
 	case W_LOCAL:
 		error = guard_grey(s, a);
-		return error ? error : ours(s, a, m, &to, &f);
+		return error ? error : ours(s, a, m, to, f);
 	case W_REMOTE:
 		error = may ? guard_grey(s, a) : "550 5.7.1 Relaying denied";
 		return error ? error : out(s, a, m);
@@ -558,18 +557,26 @@ take(struct smtp *s, const struct addr *a, const struct params *m, int may)
 	return nobody;
 }
 
+static const char *
+take(struct smtp *s, const struct addr *a, const struct params *m, int may)
+{
+	struct user_set to;
+	struct forwards f;
+	enum where w = user_resolve(&to, &f, a);
+
+	return take_to(s, a, m, may, w, &to, &f);
+}
+
 /* To where a rule of config.h says: an address, or an account. */
 static const char *
 elsewhere(struct smtp *s, const struct params *m, const char *to)
 {
+	struct user_set set;
+	struct forwards f;
 	struct addr a;
+	enum where w = user_meant(&set, &f, &a, to);
 
-	memset(&a, 0, sizeof(a));
-	if (addr_mailbox(&a, to, strlen(to)) < 0) {
-		a.mailbox = a.local = to;
-		a.nmailbox = a.nlocal = strlen(to);
-	}
-	return take(s, &a, m, 1);
+	return take_to(s, &a, m, 1, w, &set, &f);
 }
 
 /* A recipient of its own rule. */

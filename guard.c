@@ -374,7 +374,8 @@ known(struct smtp *s)
 		v->found |= BIT(F_PTR);
 	if (v->found & BIT(F_PTR_LATER))
 		v->found &= ~BIT(F_PTR);
-	v->rule = rule_match(IN_CONNECTION, "", ip_text(ip, &s->c->peer), strlen(ip));
+	(void)ip_text(ip, &s->c->peer);
+	v->rule = rule_match(IN_CONNECTION, "", ip, strlen(ip));
 	if (!v->rule && v->name[0])
 		v->rule = rule_match(IN_CONNECTION, "", v->name, strlen(v->name));
 	smtp_greet(s);
@@ -432,10 +433,10 @@ guard_helo(struct smtp *s)
 	if (addr_literal(s->helo, n)) {
 		if (!literal_of(s->helo, n, &s->c->peer))
 			v->found |= BIT(F_HELO_ALIEN);
-	} else if (!addr_domain(s->helo, n) || !strchr(s->helo, '.')) {
-		v->found |= BIT(F_HELO_NAME);
 	} else if (text_is(s->helo, n, host) || user_owns(s->helo, n)) {
 		v->found |= BIT(F_HELO_ALIEN);
+	} else if (!addr_domain(s->helo, n) || !strchr(s->helo, '.')) {
+		v->found |= BIT(F_HELO_NAME);
 	}
 }
 

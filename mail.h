@@ -208,6 +208,9 @@ struct forwards {
  */
 enum where user_resolve(struct user_set *to, struct forwards *out, const struct addr *a);
 
+/* The same for an address, or a local part of ours, of config.h; *a is what it is. */
+enum where user_meant(struct user_set *to, struct forwards *out, struct addr *a, const char *text);
+
 /* Is the domain one of ours? Is it one whose mail we carry on for anybody (relay_domains)? */
 int user_owns(const char *domain, size_t n);
 int user_relays(const char *domain, size_t n);

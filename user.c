@@ -613,6 +613,27 @@ user_resolve(struct user_set *to, struct forwards *out, const struct addr *a)
 	return w == W_UNKNOWN && !fresh ? W_LATER : w;
 }
 
+enum where
+user_meant(struct user_set *to, struct forwards *out, struct addr *a, const char *text)
+{
+	char low[ADDR_LOCAL + 1];
+	struct part local, none = { "", 0 };
+
+	if (addr_mailbox8(a, text, strlen(text)) == 0)
+		return user_resolve(to, out, a);
+	memset(a, 0, sizeof(*a));
+	a->mailbox = a->local = text;
+	a->nmailbox = a->nlocal = strlen(text);
+	memset(to, 0, sizeof(*to));
+	out->n = 0;
+	if (a->nlocal > ADDR_LOCAL)
+		return W_UNKNOWN;
+	(void)user_load();	/* trouble is logged */
+	local.p = low;
+	local.n = addr_local(low, a);
+	return resolve_own(to, out, &local, &none);
+}
+
 int
 user_may_send(int slot, const struct addr *a)
 {

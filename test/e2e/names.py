@@ -20,8 +20,8 @@ def load(path):
     zone = collections.defaultdict(list)
     with open(path) as f:
         for line in f:
-            name, kind, data = (line.rstrip('\n') + ' ').split(' ', 2)
-            zone[name.lower()].append((kind, data.strip()))
+            name, kind, *data = line.rstrip('\n').split(' ', 2)
+            zone[name.lower()].append((kind, data[0] if data else ''))
     return zone
 
 
