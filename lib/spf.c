@@ -28,7 +28,7 @@
 
 enum state { RECORD, TERM, HOSTS, REVERSE, NAMES, EXPLAIN, TELL };
 enum next { WAIT, AGAIN, DONE };
-enum rank { NONE, OTHER, BELOW, SAME };		/* a name of the peer, and the one it is held against */
+enum rank { NONE, OTHER, BELOW, SAME };	/* of a name of the peer, held against another */
 
 /* The next term of p[*at..n), *at is moved to it: its length, 0: there is none. */
 static size_t
@@ -72,7 +72,7 @@ leave(struct spf *s)
 	s->p[0] = '\0';
 }
 
-/* The result of this level; what it means for those below (RFC 7208 5.2). */
+/* The result of this level: what it means for those below (RFC 7208 5.2). */
 static enum next
 judge(struct spf *s, enum spf_result result)
 {
@@ -255,7 +255,7 @@ keep_mechanism(struct spf *s, struct policy *y, const struct spf_term *t, const 
 	return keep(s, p, n);
 }
 
-/* Take a term of a policy: 0, or what is wrong. */
+/* Take a term of a policy: NULL, or what is wrong. */
 static const char *
 take_term(struct spf *s, struct policy *y, const char *p, size_t n)
 {

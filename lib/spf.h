@@ -13,7 +13,7 @@ enum spf_result {
 };
 
 enum {
-	SPF_LOOKUPS = 10,	/* RFC 7208 4.6.4: terms that ask the DNS; MX and PTR names of one */
+	SPF_LOOKUPS = 10,	/* terms that ask the DNS; MX and PTR names of one (4.6.4) */
 	SPF_VOID = 2,		/* of these, without an answer */
 	SPF_WORDS = 256,	/* an explanation or a reason, with its NUL */
 	SPF_TEXT = 5120		/* what is left to do of all policies that are open */

@@ -14,7 +14,7 @@
 
 enum {
 	NAME = 253,		/* octets of a name as text */
-	MACROS = 16		/* in what is to be one: it cannot be with more, and time is bounded */
+	MACROS = 16		/* in one: with more it is taken for none, to bound the time */
 };
 
 /* What a term takes; a modifier is one with "=". */
@@ -69,18 +69,18 @@ macro_at(struct macro *m, const char *p, size_t n)
 	memset(m, 0, sizeof(*m));
 	if (n < 2 || !memchr("{%_-", p[1], 4))
 		return -1;
-	m->letter = p[1];
+	m->letter = (unsigned char)p[1];
 	if (p[1] != '{')
 		return 2;
 	if (s == e)
 		return -1;
-	m->letter = text_lower(*s);
-	m->url = m->letter != *s;
+	m->letter = text_lower((unsigned char)*s);
+	m->url = m->letter != (unsigned char)*s;
 	for (s++; s < e && *s >= '0' && *s <= '9'; s++, digits = 1)
 		m->parts = m->parts < SPF_TEXT ? 10 * m->parts + (size_t)(*s - '0') : m->parts;
 	if (digits && !m->parts)
 		return -1;
-	m->reverse = s < e && text_lower(*s) == 'r';
+	m->reverse = s < e && text_lower((unsigned char)*s) == 'r';
 	s += m->reverse;
 	m->delims = s;
 	while (s < e && memchr(".-+,/_=", *s, 7))

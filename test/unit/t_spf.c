@@ -68,9 +68,11 @@ test_syntax(void)
 		"ip6:2001:0db8:0000:0000:0000:0000:0000:0001:0000:0000:0000:0000:0000:0000:0000",
 		"a:%", "a:x%", "a:%x", "a:%{", "a:%{}", "a:%{d", "a:%{x}", "a:%{1}", "a:%{d0}",
 		"a:%{d00}", "a:%{dr2}", "a:%{drr}", "a:%{d:}", "a:%{d}x", "a:%{d}x.y%", "a:%(d)",
-		"a:%{c}.com", "a:%{r}", "a:%{T}.com", "exp=%{c}.com", "redirect=%{r}", "x=%", "x=%{z}",
+		"a:%{c}.com", "a:%{r}", "a:%{T}.com", "exp=%{c}.com", "redirect=%{r}",
+		"x=%", "x=%{z}",
 		"exp=x.com exp=x.com", "redirect=x.com redirect=x.com", "exp=x.com EXP=y.com",
-		"a\\x09mx", "\\x00", "all\\x00", "a:x\\x00.com", "x=\\x00", "a:x.com\\x7f", "\\xc3\\xa4",
+		"a\\x09mx", "\\x00", "all\\x00", "a:x\\x00.com", "x=\\x00", "a:x.com\\x7f",
+		"\\xc3\\xa4",
 		"x\\xc3=y", "a:\\xc3\\xa4.com", "ip4:192.0.2.1\\x00", "ip4:192.0.2.1/3\\x00",
 	};
 	char line[512];
@@ -160,7 +162,7 @@ test_names(void)
 		{ "192.0.2.1", "v=spf1 ptr:st.example.com -all", "fail", "" },
 		{ "192.0.2.1", "v=spf1 ptr:example.net -all", "fail", "" },
 		{ "192.0.2.1", "v=spf1 ptr:x.host.example.com -all", "fail", "" },
-		{ "192.0.2.2", "v=spf1 ptr -all", "fail", "" },		/* its name has no address */
+		{ "192.0.2.2", "v=spf1 ptr -all", "fail", "" },	/* its name has no address */
 		{ "192.0.2.3", "v=spf1 ptr -all", "fail", "" },		/* badexample.com */
 		{ "192.0.2.4", "v=spf1 ptr -all", "fail", "" },
 		{ "192.0.2.5", "v=spf1 ptr:example.net -all", "pass", "" },
@@ -195,7 +197,8 @@ test_nested(void)
 		{ "192.0.2.1", "v=spf1 include:wrong.example.com +all", "permerror",
 		    "no such term: foo" },
 		{ "192.0.2.1", "v=spf1 include:long.example.com -all", "pass", "" },
-		{ "192.0.2.1", "v=spf1 -include:long.example.com exp=why.%{d}", "fail", "Because." },
+		{ "192.0.2.1", "v=spf1 -include:long.example.com exp=why.%{d}", "fail",
+		    "Because." },
 		/* the domain of the level counts, before, in and after it */
 		{ "192.0.2.3", "v=spf1 -a include:redir.example.com ~a:a.%{d}", "softfail", "" },
 		{ "192.0.2.1", "v=spf1 redirect=pass.example.com", "pass", "" },
@@ -238,12 +241,14 @@ test_macros(void)
 		{ "192.0.2.1", "strong-bad@email.example.com", "%{o} %{d} %{d4} %{d3} %{d2} %{d1}",
 		    "email.example.com email.example.com email.example.com email.example.com "
 		    "example.com com" },
-		{ "192.0.2.1", "strong-bad@email.example.com", "%{dr} %{d2r} %{l} %{l-} %{lr} %{lr-} "
+		{ "192.0.2.1", "strong-bad@email.example.com", "%{dr} %{d2r} %{l} %{l-} %{lr} "
+		    "%{lr-} "
 		    "%{l1r-} %{l1-}",
 		    "com.example.email example.email strong-bad strong.bad strong-bad bad.strong "
 		    "strong bad" },
 		{ "192.0.2.1", "a-b+c.d_e=f/g@email.example.com", "%{l-+._=/} %{lr-+._=/} "
-		    "%{l2r-+} %{l2+} %{l9} %{l3.} %{l1/}", "a.b.c.d.e.f.g g.f.e.d.c.b.a b.a a-b.c.d_e=f/g "
+		    "%{l2r-+} %{l2+} %{l9} %{l3.} %{l1/}",
+		    "a.b.c.d.e.f.g g.f.e.d.c.b.a b.a a-b.c.d_e=f/g "
 		    "a-b+c.d_e=f/g a-b+c.d_e=f/g g" },
 		{ "192.0.2.1", "--a-@email.example.com", "%{l-} %{lr-} %{l2-} %{l2r-} %{l1-}|",
 		    "..a. .a.. a. . |" },
@@ -495,7 +500,8 @@ test_limits(void)
 		nzone = 0;
 		zone_add(common);
 		for (k = 0; k < 10; k++) {
-			(void)snprintf(more, sizeof(more), "six%d.example.com MX 1 six.example.com", k);
+			(void)snprintf(more, sizeof(more), "six%d.example.com MX 1 six.example.com",
+			    k);
 			zone_add(more);
 		}
 		(void)snprintf(line, sizeof(line), "example.com TXT v=spf1");

@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * For t_spf.c: a resolver that answers from a zone of lines "NAME TYPE DATA" when it is told to, and
- * one check from its start to its end.
+ * For t_spf.c: a resolver that answers from a zone of lines "NAME TYPE DATA" when it is told to,
+ * and one check from its start to its end.
  */
 #ifndef T_SPF_H
 #define T_SPF_H
@@ -21,7 +21,7 @@ int64_t loop_wall = 1700000000;
 
 static struct {
 	char name[512];
-	int type;			/* 0: questions for others of this name time out, -1: fail */
+	int type;			/* 0: other questions for it time out; -1: fail */
 	char data[9000];
 	size_t n;
 } zone[RECORDS];
