@@ -23,6 +23,7 @@ enum { L_START, L_DASH, L_FIELD, L_VALUE, L_BEGIN, L_SKIP };	/* scan.line */
 enum { NO_FIELD, TYPE, DISPOSITION, ENCODING };			/* scan.field */
 enum { P_TYPE, P_WORD, P_EQUALS, P_VALUE };			/* scan.at */
 enum { NO_PARAM, FILENAME, NAME, BOUNDARY };			/* scan.what */
+enum { UNKNOWN, AS_IT_IS, ENCODED };				/* scan.whole */
 enum { PLAIN, CODED, PIECE };					/* scan.form */
 enum { IN_CHARSET, IN_LANGUAGE, IN_TEXT };			/* scan.part */
 enum { AT_TOKEN = 1, AT_SEMICOLON = 2, AT_NUL = 4 };		/* scan.early */
@@ -428,7 +429,7 @@ word_put(struct mime_scan *s, char ch)
 static int
 value_watch(struct mime *m, struct mime_scan *s, char ch)
 {
-	if (token(ch)) {
+	if (token(ch) && !s->gap) {
 		word_put(s, ch);
 	} else if (white(ch)) {
 		s->gap = s->nword > 0;
@@ -507,7 +508,7 @@ look(struct mime_scan *s, char ch)
 }
 
 static void
-field_feed(struct mime *m, struct mime_scan *s, char ch)
+field_one(struct mime *m, struct mime_scan *s, char ch)
 {
 	if (s->fold && !white(ch))
 		s->fold = 0;
@@ -533,6 +534,24 @@ field_feed(struct mime *m, struct mime_scan *s, char ch)
 		value_quoted(m, s, ch);
 	else
 		value_outside(m, s, ch);
+}
+
+/* Some decode the whole of a field before they look into it: one that begins with an encoded word. */
+static void
+field_feed(struct mime *m, struct mime_scan *s, char ch)
+{
+	size_t i;
+
+	if (s->whole == UNKNOWN && !white(ch))
+		s->whole = ch == '=' ? ENCODED : AS_IT_IS;
+	if (s->whole != ENCODED) {
+		field_one(m, s, ch);
+		return;
+	}
+	keep_init(&s->ahead, s->ahead_text, sizeof(s->ahead_text));
+	(void)words_feed(&s->field_words, ch);
+	for (i = 0; i < s->ahead.n; i++)
+		field_one(m, s, s->ahead.p[i]);
 }
 
 static void
@@ -565,7 +584,8 @@ field_begin(struct mime_scan *s, char ch)
 			s->typed |= i == TYPE;
 		}
 	}
-	s->fold = s->comment = s->nword = s->gap = 0;
+	s->fold = s->comment = s->nword = s->gap = s->whole = 0;
+	words_init(&s->field_words, &s->ahead);
 }
 
 /* ---- headers and bodies ---- */
@@ -697,6 +717,7 @@ line_uu(struct mime_scan *s, char ch)
 	s->at = P_VALUE;
 	s->quoted = 1;
 	s->fold = 0;
+	s->whole = AS_IT_IS;
 }
 
 /* Octets of a text; returns how many were read: all, or less if now a part begins that is to be

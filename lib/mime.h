@@ -54,8 +54,12 @@ struct mime_scan {
 	unsigned char at;		/* where we are in its value */
 	unsigned char gap;		/* the word ended */
 	unsigned char comment;
+	unsigned char whole;		/* it is encoded as a whole */
 	unsigned char nword;
 	char word[28];
+	struct words field_words;
+	struct keep ahead;
+	char ahead_text[128];
 	/* a parameter */
 	unsigned char what, form, coded, part;
 	unsigned char quoted, escaped, mark, watch, odd, early;

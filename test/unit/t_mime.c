@@ -155,6 +155,8 @@ static const struct vector messages[] = {
 	{ "Content-Types: x/y; name=a\nX: Content-Type: x/y; name=b\n", "" },
 	{ "Content-Type: x/y; name=a\nContent-Type: x/y; name=b\n", "a|b|" },
 	{ "X: y\n\nContent-Type: x/y; name=a\n", "" },
+	{ "Content-Type: =?utf-8?b?eC95OyA=?=\n =?utf-8?q?name=3D=22a_b=22?=; name=c\n", "a b|c|" },
+	{ "Content-Type: =x/y; name=a=?utf-8?q?=2Eexe?=\n", "a.exe|" },
 	/* multiparts */
 	{ "Content-Type: multipart/mixed; boundary=b\n\n"
 	    "Content-Type: x/y; name=0\n--b\nContent-Type: x/y; name=1\n\n"
