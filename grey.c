@@ -60,8 +60,8 @@ put(char *p, const char *text)
 	int i;
 
 	*p++ = '\0';
-	for (i = 0; i < ADDR_TEXT && text[i]; i++)
-		*p++ = (char)text_lower((unsigned char)text[i]);
+	for (i = 0; i < ADDR_TEXT && *text; i++)
+		*p++ = (char)text_lower((unsigned char)*text++);
 	return p;
 }
 

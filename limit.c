@@ -130,15 +130,16 @@ rank(const struct entry *e)
 static struct entry *
 entry_of(const unsigned char key[TABLE_KEY], int make, const struct entry *keep)
 {
-	struct entry *e, *end, *worst = NULL;
+	struct entry *e, *end, *worst;
 	uint32_t v;
 
 	memcpy(&v, key, sizeof(v));
 	e = &entries[(v & (COUNTED / TABLE_WAYS - 1)) * TABLE_WAYS];
+	worst = e + (e == keep);
 	for (end = e + TABLE_WAYS; e < end; e++) {
 		if (e->used && !memcmp(e->key, key, TABLE_KEY))
 			break;
-		if (e != keep && (!worst || rank(e) < rank(worst)))
+		if (e != keep && rank(e) < rank(worst))
 			worst = e;
 	}
 	if (e == end) {
