@@ -88,7 +88,10 @@ enclose(char dst[QUOTED], const char *p, size_t n, char open, char close)
 		len = 1;
 		if (open == '"' && (*p == '"' || *p == '\\'))
 			dst[o++] = '\\';
-		dst[o++] = *p < ' ' || *p > '~' || (open == '(' && strchr("()\\", *p)) ? '?' : *p;
+		if (*p < ' ' || *p > '~' || (open == '(' && strchr("()\\", *p)))
+			dst[o++] = '?';
+		else
+			dst[o++] = *p;
 	}
 	dst[o++] = close;
 	return o;
@@ -217,7 +220,6 @@ value(const char *p, const char *end, char dst[AUTHRES_VALUE], size_t *n)
 	for (p += quoted, *n = 0; p < end; p += len) {
 		if (quoted && *p == '"')
 			return p + 1;
-		len = 1;
 		p += quoted && *p == '\\' && p + 1 < end;
 		if (*p & 0x80)
 			len = addr_utf8(p, (size_t)(end - p));

@@ -25,8 +25,9 @@ void authres_begin(struct authres *a, char *p, size_t size, const char *id);
 void authres_result(struct authres *a, const char *method, const char *result, const char *reason);
 
 /* " PTYPE.PROPERTY=VALUE" of the result before; value: anything a peer may have said: written as it
- * is where RFC 8601 allows it, quoted and escaped otherwise; no line end, control or 8-bit octet but
- * valid UTF-8 comes through ('?' instead). Values over 256 octets are cut. */
+ * is where RFC 8601 allows it, quoted and escaped otherwise; no line end, control or 8-bit octet
+ * but valid UTF-8 comes through ('?' instead). Values over 256 octets are cut. Some readers want
+ * what may be quoted in the last place. */
 void authres_property(struct authres *a, const char *name, const char *value);
 
 /* A comment with text that is made harmless: " (p=reject)". Behind the id or a result. */

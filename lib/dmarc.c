@@ -1,9 +1,9 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * DMARC, RFC 9989. First a walk up the tree of the DNS from the author's domain (4.10): it finds the
- * record that applies and the organisational domain. Then, unless names tell enough, one from each
- * authenticated domain below that: does it end at the same place? At last, if the policy depends on
- * it, whether the author's domain exists at all. All names are lower case and A-labels.
+ * DMARC, RFC 9989. First a walk up the tree of the DNS from the author's domain (4.10): it finds
+ * the record that applies and the organisational domain. Then, unless names tell enough, one from
+ * each authenticated domain below that: does it end at the same place? At last, if the policy
+ * depends on it, whether the author's domain exists at all. All names are lower case and A-labels.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -167,13 +167,13 @@ static enum dmarc_policy
 policy(const struct dmarc *d, int exists)
 {
 	const signed char *tag = d->record.tag;
-	int p = tag[P];
+	int which = P;
 
 	if (d->of != d->author) {
-		p = tag[SP] >= 0 ? tag[SP] : p;
-		p = !exists && tag[NP] >= 0 ? tag[NP] : p;
+		which = tag[SP] >= 0 ? SP : which;
+		which = !exists && tag[NP] >= 0 ? NP : which;
 	}
-	return (enum dmarc_policy)(p && tag[T] ? p - 1 : p);
+	return (enum dmarc_policy)(tag[which] - (tag[which] && tag[T]));
 }
 
 /* ---- the tree ---- */
@@ -208,9 +208,9 @@ below(const char *start, const char *at)
 }
 
 /*
- * A record was found on the walk, RFC 9989 4.10.1 and 4.10.2: does the walk go on? One at a top level
- * domain counts as that of a public suffix even if it does not say so: those written for RFC 9091
- * do not, and all names below it would be aligned with each other.
+ * A record was found on the walk, RFC 9989 4.10.1 and 4.10.2: does the walk go on? One at a top
+ * level domain counts as that of a public suffix even if it does not say so: those written for RFC
+ * 9091 do not, and all names below it would be aligned with each other.
  */
 static int
 take(struct dmarc *d, struct dmarc_record *r)
@@ -462,13 +462,12 @@ dmarc_dkim(struct dmarc *d, const char *domain)
 	add(d, domain, DKIM);
 }
 
-int
+void
 dmarc_check(struct dmarc *d)
 {
-	if (!*d->author)
-		return finish(d, DMARC_NONE);
 	walk(d, d->author);
-	return proceed(d);
+	if (*d->author ? proceed(d) : finish(d, DMARC_NONE))
+		d->done(d);
 }
 
 void

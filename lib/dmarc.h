@@ -10,8 +10,8 @@
 
 enum {
 	DMARC_IDS = 12,		/* authenticated domains that are looked at */
-	DMARC_WALK = 8,		/* names that are asked for in one walk up the tree, RFC 9989 4.10 */
-	DMARC_QUESTIONS = DMARC_WALK * (1 + DMARC_IDS) + 1,	/* at most; mostly one to three */
+	DMARC_WALK = 8,		/* names that one walk up the tree asks for, RFC 9989 4.10 */
+	DMARC_QUESTIONS = DMARC_WALK * (1 + DMARC_IDS) + 1,	/* at most; mostly 1 to 3 */
 	DMARC_TAGS = 7
 };
 
@@ -27,7 +27,9 @@ struct dmarc_record {
 /* One check. Owned by the caller, who leaves it where it is, until `done` has been called or
  * dmarc_cancel(). */
 struct dmarc {
-	void (*done)(struct dmarc *d);	/* never called from dmarc_check() itself */
+	/* From dmarc_check() itself only if no look-up is possible (no domain: NONE; DNS too busy:
+	 * TEMPERROR). */
+	void (*done)(struct dmarc *d);
 	void *arg;			/* the caller's */
 	/* TEMPERROR: the DNS did not say enough; PERMERROR: a record with a policy that is none */
 	enum dmarc_result result;
@@ -62,12 +64,8 @@ void dmarc_begin(struct dmarc *d, const char *author);
 void dmarc_spf(struct dmarc *d, const char *domain);
 void dmarc_dkim(struct dmarc *d, const char *domain);
 
-/*
- * Walk the tree of the DNS: RFC 9989 4.10; at most 8 names for each domain. 0: `done` will be
- * called; 1: the result is there at once and it will not (the author has no domain: NONE; lib/dns
- * takes no more questions: TEMPERROR).
- */
-int dmarc_check(struct dmarc *d);
+/* Walk the tree of the DNS: RFC 9989 4.10; at most 8 names for each domain. */
+void dmarc_check(struct dmarc *d);
 
 /* Forget it; harmless if nothing is under way. */
 void dmarc_cancel(struct dmarc *d);

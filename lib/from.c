@@ -1,8 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
- * Whose is a message? RFC 5322 3.4 with the UTF-8 of RFC 6532, read strictly: what two readers could
- * take for different addresses is none. Functions that read something at the cursor say how long it
- * is and move behind it; 0: there is no such thing here.
+ * Whose is a message? RFC 5322 3.4 with the UTF-8 of RFC 6532, read strictly: what two readers
+ * could take for different addresses is none. Functions that read something at the cursor say how
+ * long it is and move behind it; 0: there is no such thing here.
  */
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -114,7 +114,8 @@ quoted(struct cursor *c)
 	return 0;
 }
 
-/* A dot-atom or quoted string. What a reader may decode (RFC 2047 5) or cut at another @ is none. */
+/* A dot-atom or quoted string, but nothing that a reader may decode (RFC 2047 5) or cut at another
+ * @. */
 static size_t
 local_part(struct cursor *c)
 {

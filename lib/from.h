@@ -10,16 +10,16 @@ enum from {
 	FROM_OK,
 	FROM_NONE,		/* no From field */
 	FROM_TWO,		/* more than one */
-	FROM_DOMAINS,		/* addresses of different domains in it, or none, or not one (syntax) */
+	FROM_DOMAINS,		/* addresses of different domains in it, or none, or syntax */
 	FROM_NAME,		/* a line of the header that is no field, or with a malformed name:
 				 * white space before the colon, a control or 8-bit octet in it */
 	FROM_NUL		/* a NUL in the header */
 };
 
 /*
- * Look at a header (LF line ends, without its blank line). FROM_OK: dst has the domain of its author
- * as the DNS has it (lower case, A-labels), or "" if it is an address literal; otherwise dst is
- * empty. What is wrong in more than one way is NUL before NAME, NAME before TWO or NONE.
+ * Look at a header (LF line ends, without its blank line). FROM_OK: dst has the domain of its
+ * author as the DNS has it (lower case, A-labels), or "" if it is an address literal; otherwise dst
+ * is empty. What is wrong in more than one way is NUL before NAME, NAME before TWO or NONE.
  */
 enum from from_domain(char dst[ADDR_DOMAIN + 1], const char *p, size_t n);
 

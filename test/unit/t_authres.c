@@ -2,8 +2,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * Authentication-Results: fields as they are written, what peers say in them, too little room; read
- * back by a reader of the whole grammar of RFC 8601 2.2, and by Python's authres if it is there; and
- * who claims to be us.
+ * back by a reader of the whole grammar of RFC 8601 2.2, and by Python's authres if it is there;
+ * and who claims to be us.
  */
 #include <unistd.h>
 
@@ -198,7 +198,7 @@ parse(const char *p, char *out, size_t size)
 	return n && !strcmp(p, "\n") ? n : -1;
 }
 
-/* Lines: not too long if they could be folded, white space at the beginning of all but the first. */
+/* Lines: not too long, and white space at the beginning of all but the first. */
 static void
 check_lines(const char *p)
 {

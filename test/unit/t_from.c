@@ -144,7 +144,7 @@ static const struct {
 	{ " x@=?utf-8?q?victim.example?=", NULL },
 	{ " x@evil.example=?utf-8?q?=00?=", NULL },
 	{ " a@victim.example\\ <x@evil.example>", NULL },
-	/* taken for victim.example by who maps: a wide letter, dots of others, invisible, mathematical */
+	/* taken for victim.example by who maps: wide letters, dots of others, what is invisible */
 	{ " a@\xef\xbd\x96ictim.example", NULL },
 	{ " a@victim\xe3\x80\x82" "example", NULL },
 	{ " a@victim\xef\xbc\x8e" "example", NULL },
