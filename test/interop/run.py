@@ -69,6 +69,7 @@ def main(args):
         import bounce
         import box
         import dkim
+        import dkimcheck
         import milter
         import read
         import resolve
@@ -76,7 +77,8 @@ def main(args):
         import tls
         import tlsclient
         parts = [('tls', tls), ('tlsclient', tlsclient), ('send', send), ('read', read),
-                 ('box', box), ('dkim', dkim), ('resolve', resolve),
+                 ('box', box), ('dkim', dkim), ('dkimcheck', dkimcheck),
+                 ('resolve', resolve),
                  ('bounce', bounce), ('milter', milter)]
         for name, part in parts:
             if not args[1:] or name in args[1:]:
