@@ -115,6 +115,7 @@ load(struct cred *k)
 		return -1;
 	}
 	why = pem_chain(&k->chain, text, (size_t)n);
+	scram_wipe(text, (size_t)n);	/* some have the key in it as well */
 	if (why) {
 		complain(CERT_PEM, why);
 		return -1;
