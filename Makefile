@@ -28,7 +28,7 @@ OBJ = $(OUT)/mail.o $(OUT)/smtp.o $(OUT)/envelope.o $(OUT)/pop3.o $(OUT)/guard.o
 	$(OUT)/control.o $(OUT)/tls.o $(OUT)/cert.o $(OUT)/trust.o $(OUT)/sign.o $(OUT)/admin.o \
 	$(OUT)/view.o $(OUT)/sendmail.o $(OUT)/addr.o $(OUT)/alist.o $(OUT)/authres.o \
 	$(OUT)/canon.o $(OUT)/compat.o $(OUT)/dkim.o $(OUT)/dkimcheck.o $(OUT)/dmarc.o \
-	$(OUT)/dns.o $(OUT)/dnsmsg.o $(OUT)/dot.o $(OUT)/from.o $(OUT)/fs.o $(OUT)/header.o \
+	$(OUT)/dns.o $(OUT)/dnsmsg.o $(OUT)/dot.o $(OUT)/from.o $(OUT)/fs.o $(OUT)/glob.o $(OUT)/header.o \
 	$(OUT)/idn.o $(OUT)/ip.o $(OUT)/journal.o $(OUT)/log.o $(OUT)/loop.o $(OUT)/mbox.o \
 	$(OUT)/milter.o $(OUT)/mime.o $(OUT)/pem.o $(OUT)/reply.o $(OUT)/sandbox.o $(OUT)/sasl.o \
 	$(OUT)/scram.o $(OUT)/spf.o $(OUT)/spfterm.o $(OUT)/spki.o $(OUT)/srs.o \
@@ -37,13 +37,13 @@ SRC = mail.c smtp.c envelope.c pop3.c guard.c login.c limit.c grey.c rules.c sca
 	user.c box.c drop.c letter.c store.c queue.c recover.c out.c relay.c outcome.c route.c \
 	client.c send.c bounce.c forward.c control.c tls.c cert.c trust.c sign.c admin.c view.c \
 	sendmail.c lib/addr.c lib/alist.c lib/authres.c lib/canon.c lib/compat.c lib/dkim.c \
-	lib/dkimcheck.c lib/dmarc.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/from.c lib/fs.c \
+	lib/dkimcheck.c lib/dmarc.c lib/dns.c lib/dnsmsg.c lib/dot.c lib/from.c lib/fs.c lib/glob.c \
 	lib/header.c lib/idn.c lib/ip.c lib/journal.c lib/log.c lib/loop.c lib/mbox.c \
 	lib/milter.c lib/mime.c lib/pem.c lib/reply.c lib/sandbox.c lib/sasl.c lib/scram.c \
 	lib/spf.c lib/spfterm.c lib/spki.c lib/srs.c lib/table.c lib/text.c lib/words.c lib/x509.c
 HDR = mail.h check.h inspect.h client.h control.h relay.h smtp.h store.h tls.h $(CONFIG) lib/addr.h \
 	lib/alist.h lib/authres.h lib/canon.h lib/dkim.h lib/dkimcheck.h lib/dmarc.h lib/dns.h \
-	lib/dnsmsg.h lib/dot.h lib/from.h lib/fs.h lib/header.h lib/idn.h lib/ip.h lib/journal.h \
+	lib/dnsmsg.h lib/dot.h lib/from.h lib/fs.h lib/glob.h lib/header.h lib/idn.h lib/ip.h lib/journal.h \
 	lib/log.h lib/loop.h lib/mbox.h lib/milter.h lib/mime.h lib/pem.h lib/reply.h \
 	lib/sandbox.h lib/sasl.h lib/scram.h lib/spf.h lib/spfterm.h lib/spki.h lib/srs.h \
 	lib/table.h lib/text.h lib/vec.h lib/words.h lib/x509.h
@@ -123,6 +123,7 @@ $(OUT)/spki.o: lib/spki.c; $(COMPILE) lib/spki.c
 $(OUT)/srs.o: lib/srs.c; $(COMPILE) lib/srs.c
 $(OUT)/dot.o: lib/dot.c; $(COMPILE) lib/dot.c
 $(OUT)/fs.o: lib/fs.c; $(COMPILE) lib/fs.c
+$(OUT)/glob.o: lib/glob.c; $(COMPILE) lib/glob.c
 $(OUT)/header.o: lib/header.c; $(COMPILE) lib/header.c
 $(OUT)/authres.o: lib/authres.c; $(COMPILE) lib/authres.c
 $(OUT)/canon.o: lib/canon.c; $(COMPILE) lib/canon.c

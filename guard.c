@@ -13,12 +13,12 @@
  * when the answers are there or too late. Networks of trusted[] and logins are no strangers.
  */
 #define _GNU_SOURCE
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "check.h"
+#include "lib/glob.h"
 #include "lib/idn.h"
 #include "lib/log.h"
 #include "lib/text.h"
@@ -309,7 +309,7 @@ counts(const struct dnslist *l, const struct ip *ip, const char *text)
 	if (!ip_is4(ip) || ip->a[12] != 127)
 		return 0;
 	if (ip->a[13] != 255 || ip->a[14] != 255)
-		return fnmatch(l->answers, text, 0) == 0;
+		return glob_match(l->answers, text, strlen(text));
 	if (!told || loop_now - told > 3600000)
 		log_event("-", "dnslist zone=%s error=%s note=\"it does not answer us\"", l->zone,
 		    text);

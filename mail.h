@@ -94,7 +94,7 @@ struct policy {
 
 struct dnslist {
 	const char *zone;
-	const char *answers;		/* fnmatch() of an address: "127.0.0.[2-9]" */
+	const char *answers;		/* a pattern (lib/glob.h): "127.0.0.[2-9]" */
 	enum action action;		/* A_ACCEPT: a list of the good, others do not count then */
 };
 
@@ -105,7 +105,7 @@ enum deed { DO_ACCEPT, DO_REFUSE, DO_MARK, DO_DISCARD, DO_REDIRECT, DO_COPY, DO_
 struct rule {
 	enum place place;
 	const char *field;		/* IN_HEADER: its name, else "" */
-	const char *pattern;		/* fnmatch(), any case; several between "|" */
+	const char *pattern;		/* lib/glob.h; several between "|" */
 	enum deed deed;
 	const char *arg;		/* address or account, words of a refusal */
 };
