@@ -92,7 +92,7 @@ know(const unsigned char key[TABLE_KEY])
 	int64_t until = loop_wall + grey_known / 1000;
 	struct table_row *r = table_find(&table, key, loop_wall);
 
-	if (r && r->until <= until && (until - r->until) * STEPS < grey_known / 1000)
+	if (r && (until - r->until) * STEPS < grey_known / 1000)
 		return;
 	r = table_make(&table, key, loop_wall, until);
 	r->until = (uint32_t)until;

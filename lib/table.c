@@ -26,12 +26,10 @@
 
 /* In the order of octets of this machine: for another one it is none of ours. */
 struct head {
-	char magic[8];
-	uint32_t version;
-	uint32_t row;			/* octets of one */
+	char magic[8];			/* changes with the form of a row */
 	uint64_t n;
 	unsigned char secret[TABLE_SECRET];
-	uint64_t pad;
+	uint64_t pad[2];
 };
 
 _Static_assert(sizeof(struct head) == 64 && sizeof(struct table_row) == 32, "rows do not straddle");
@@ -40,9 +38,7 @@ static void
 fill(struct head *h, const struct table *t)
 {
 	memset(h, 0, sizeof(*h));
-	memcpy(h->magic, "maildtab", sizeof(h->magic));
-	h->version = 1;
-	h->row = sizeof(struct table_row);
+	memcpy(h->magic, "maild-t1", sizeof(h->magic));
 	h->n = t->n;
 	memcpy(h->secret, t->secret, TABLE_SECRET);
 }
@@ -88,11 +84,8 @@ table_open(struct table *t, const char *path)
 	t->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (t->fd < 0)
 		return -1;
-	if (fstat(t->fd, &st) == 0) {
-		errno = EINVAL;
-		if (S_ISREG(st.st_mode) && (load(t, t->fd, &st) || make(t, t->fd) == 0))
-			return 0;
-	}
+	if (fstat(t->fd, &st) == 0 && (load(t, t->fd, &st) || make(t, t->fd) == 0))
+		return 0;
 	saved = errno;
 	(void)close(t->fd);	/* no use */
 	t->fd = -1;

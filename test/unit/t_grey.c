@@ -81,6 +81,16 @@ good(const char *peer)
 	grey_known_good(&a);
 }
 
+static int
+rows_used(void)
+{
+	int i, n = 0;
+
+	for (i = 0; i < GREYS; i++)
+		n += rows[i].until != 0;
+	return n;
+}
+
 /* ---- letters ---- */
 
 static void
@@ -97,6 +107,7 @@ letters(void)
 	CHECK_INT(ask("192.0.2.1", "a@example.org", ""), 300);
 	loop_wall++;
 	CHECK_INT(ask("192.0.2.7", "a@example.org", "b@example.net"), 0);
+	CHECK_INT(rows_used(), 5);	/* the network in place of the letter */
 	/* the network is known now, for other letters too, but not its neighbour */
 	CHECK_INT(ask("192.0.2.1", "x@example.org", "y@example.net"), 0);
 	CHECK_INT(ask("192.0.2.1", "", "b@example.net"), 0);
@@ -212,16 +223,6 @@ flood(const char *peer, int n)
 		(void)snprintf(sender, sizeof(sender), "s%d@example.org", i);
 		(void)ask(peer, sender, "b@example.net");
 	}
-}
-
-static int
-rows_used(void)
-{
-	int i, n = 0;
-
-	for (i = 0; i < GREYS; i++)
-		n += rows[i].until != 0;
-	return n;
 }
 
 static void

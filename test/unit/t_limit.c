@@ -406,6 +406,29 @@ crowds(void)
 		CHECK_INT(entries[i].c[C_OPEN].n, 0);
 }
 
+/* An address and its network in the same set, where all others have open connections. */
+static void
+same_set(void)
+{
+	unsigned char key[TABLE_KEY] = { 0 };
+	struct entry *a, *b;
+	int i;
+
+	boot(0);
+	for (i = 0; i < TABLE_WAYS; i++) {
+		key[TABLE_KEY - 1] = (unsigned char)i;
+		entry_of(key, 1, NULL)->c[C_OPEN].n = i > 0;
+	}
+	for (; i < 20; i++) {
+		key[TABLE_KEY - 1] = (unsigned char)i;
+		a = entry_of(key, 1, NULL);
+		key[TABLE_KEY - 1] = (unsigned char)(i + 100);
+		b = entry_of(key, 1, a);
+		CHECK(a != b && a->key[TABLE_KEY - 1] == i);
+	}
+	CHECK(!entry_of((const unsigned char[TABLE_KEY]){ 0, 1 }, 0, NULL));
+}
+
 /* So many are banned after one: how often is it pushed out of its set? */
 static void
 pushed_out(void)
@@ -620,6 +643,7 @@ main(void)
 	restarts();
 	clocks();
 	crowds();
+	same_set();
 	pushed_out();
 	tarpits();
 	rows();

@@ -192,8 +192,8 @@ strangers(void)
 		const char *what;
 		off_t at, size;
 	} cases[] = {
-		{ "magic", 0, -1 }, { "version", 8, -1 }, { "size of a row", 12, -1 },
-		{ "rows", 16, -1 }, { "padding", 60, -1 },
+		{ "magic", 0, -1 }, { "version", 7, -1 }, { "rows", 8, -1 }, { "more rows", 15, -1 },
+		{ "padding", 48, -1 }, { "more padding", 63, -1 },
 		{ "empty", 0, 0 }, { "cut in the head", 0, 10 }, { "cut in a row", 40, SIZE - 1 },
 		{ "too long", 40, SIZE + 1 }, { "only a head", 40, HEAD },
 	};
