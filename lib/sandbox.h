@@ -19,7 +19,7 @@ struct sandbox {
 	const char *dir;		/* the store: all that is opened is below it */
 	const uint16_t *ports;		/* that TCP connects to */
 	int nports;
-	int bind;			/* a socket in the store is still to be made: bind() stays */
+	int bind;			/* a socket in the store is yet to be made: bind() stays */
 	int local;			/* there are sockets in the store that it connects to */
 };
 

@@ -68,7 +68,8 @@ arguments(const char *name, int32_t nr)
 	    ask(nr, "", 16, 1, 0) != KILL || ask(nr, "", 2, 3, 0) != KILL ||
 	    ask(nr, "", 2, 1, 262) != KILL))
 		wrong("arguments", name);
-	if (!strncmp(name, "mmap", 4) && ask(nr, "", 0, 0, 3) == ALLOW && ask(nr, "", 0, 0, 7) != KILL)
+	if (!strncmp(name, "mmap", 4) && ask(nr, "", 0, 0, 3) == ALLOW &&
+	    ask(nr, "", 0, 0, 7) != KILL)
 		wrong("arguments", name);
 	if (!strncmp(name, "fcntl", 5) && ask(nr, name, 0, 3, 0) == ALLOW &&
 	    ask(nr, name, 0, 8, 0) != KILL)

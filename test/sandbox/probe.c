@@ -1,8 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * A server with a hole: linked to the program, this does one forbidden thing, $PROBE, when SIGUSR1
- * comes, as one would who has got control of it. How that went (an errno, 0: done) is written to the
- * descriptor $PROBE_FD. $PROBE_PORT is a TCP port that no setting names, $PROBE_PID a process that
+ * comes, as one would who has got control of it. How that went (an errno, 0: done) is written to
+ * the descriptor $PROBE_FD. $PROBE_PORT is a TCP port that no setting names, $PROBE_PID a process that
  * is none of the server's.
  */
 #define _GNU_SOURCE
