@@ -1,0 +1,341 @@
+/* with: letter.c lib/addr.c lib/authres.c lib/fs.c lib/idn.c lib/text.c */
+/* See LICENSE file for copyright and licence details. */
+/* Letters written anew: envelopes with other recipients, headers with the changes of scanners, and
+ * findings of others that claim to be ours. */
+#include <stdarg.h>
+
+#include "amend.c"
+#include "store.h"
+#include "test.h"
+
+/* ---- the rest of the server ---- */
+
+char host[HOST_TEXT] = "mx.example.org";
+int64_t loop_now, loop_wall;
+static struct user people[] = { { .name = "alice" }, { .name = "bob" }, { .name = "alice.junk" } };
+static struct smtp session;
+static struct inspection in;
+static struct conn peer;
+
+enum { PEOPLE = sizeof(people) / sizeof(*people) };
+
+int
+user_find(const char *name, size_t n)
+{
+	int i;
+
+	for (i = 0; i < PEOPLE; i++)
+		if (text_is(name, n, people[i].name))
+			return i;
+	return -1;
+}
+
+const struct user *
+user_at(int slot)
+{
+	return slot < PEOPLE ? &people[slot] : NULL;
+}
+
+int
+user_in(const struct user_set *s, int slot)
+{
+	return s->bit[slot / 8] >> slot % 8 & 1;
+}
+
+enum where
+user_meant(struct user_set *to, struct forwards *out, struct addr *a, const char *text)
+{
+	int slot = user_find(text, strlen(text));
+
+	memset(to, 0, sizeof(*to));
+	memset(a, 0, sizeof(*a));
+	out->n = 0;
+	if (strchr(text, '@'))
+		return W_REMOTE;
+	if (slot < 0)
+		return W_UNKNOWN;
+	to->bit[slot / 8] |= (unsigned char)(1 << slot % 8);
+	return W_LOCAL;
+}
+
+char *
+new_id(char dst[ID_TEXT])
+{
+	return memcpy(dst, "new", 4);
+}
+
+int
+conn_slot(const struct conn *c)
+{
+	(void)c;
+	return 0;
+}
+
+int64_t
+loop_ms(void)
+{
+	return loop_now;
+}
+
+enum res
+store_room(uint64_t size)
+{
+	(void)size;
+	return R_OK;
+}
+
+int
+store_broken(void)
+{
+	return 0;
+}
+
+int
+store_commit(int quiet)
+{
+	(void)quiet;
+	return 0;
+}
+
+void
+store_trouble(const char *what)
+{
+	CHECK_MSG(0, "%s", what);
+}
+
+void
+log_event(const char *id, const char *fmt, ...)
+{
+	(void)id;
+	(void)fmt;
+}
+
+void
+smtp_trace(struct smtp *s, struct letter *l)
+{
+	(void)s;
+	letter_text(l, "Received: us\n", 13);
+}
+
+const char *
+spf_word(enum spf_result r)
+{
+	return r == SPF_PASS ? "pass" : "none";
+}
+
+const char *
+dkim_word(enum dkim_result r)
+{
+	return r == DKIM_PASS ? "pass" : "none";
+}
+
+const char *
+dmarc_word(enum dmarc_result r)
+{
+	return r == DMARC_PASS ? "pass" : "none";
+}
+
+const char *
+dmarc_policy_word(enum dmarc_policy p)
+{
+	return p == POLICY_REJECT ? "reject" : "none";
+}
+
+char *
+ip_text(char dst[IP_TEXT], const struct ip *a)
+{
+	(void)a;
+	return memcpy(dst, "192.0.2.1", 10);
+}
+
+char *
+inspect_header(struct inspection *i)
+{
+	static char text[HEADER_MAX + 2];
+	long n = letter_read(&i->s->letter, text, i->header, (uint64_t)i->s->letter.text);
+
+	text[n] = '\0';
+	return text;
+}
+
+/* ---- a letter in, a letter out ---- */
+
+static void
+edit(int what, unsigned index, const char *a, const char *b)
+{
+	struct edit e;
+	size_t na = strlen(a) + 1, nb = b ? strlen(b) + 1 : 0;
+
+	memset(&e, 0, sizeof(e));
+	memcpy(&e.what, &what, sizeof(e.what));
+	e.index = index;
+	e.n = (uint32_t)((na + nb + 7) & ~(size_t)7);
+	memcpy(in.edits + in.nedits, &e, sizeof(e));
+	memset(in.edits + in.nedits + sizeof(e), 0, e.n);
+	memcpy(in.edits + in.nedits + sizeof(e), a, na);
+	if (b)
+		memcpy(in.edits + in.nedits + sizeof(e) + na, b, nb);
+	in.nedits += sizeof(e) + e.n;
+}
+
+static void
+start(const char *fields)
+{
+	struct user_set to;
+	int i;
+
+	letter_abort(&in.letter);
+	letter_abort(&in.body);
+	letter_abort(&session.letter);
+	memset(&session, 0, sizeof(session));
+	memset(&in, 0, sizeof(in));
+	in.letter.fd = in.body.fd = -1;
+	session.c = &peer;
+	in.s = &session;
+	in.header = strlen(fields);
+	(void)letter_begin(&session.letter, 0, "from@a.test", 11, "BODY=8BITMIME");
+	for (i = 0; i < 2; i++) {
+		memset(&to, 0, sizeof(to));
+		to.bit[0] = (unsigned char)(1 << i);
+		(void)letter_rcpt(&session.letter, i ? "bob@us" : "alice@us", i ? 6 : 8, &to);
+	}
+	(void)letter_out(&session.letter, "x@far.test", 10, "NOTIFY=NEVER");
+	letter_text(&session.letter, fields, in.header);
+	letter_text(&session.letter, "\nbody\n", 6);
+}
+
+/* All of the new letter. */
+static char *
+done(void)
+{
+	static char text[HEADER_MAX];
+	long n;
+
+	CHECK_INT(amend_begin(&in), R_OK);
+	while (amend_work(&in) == R_AGAIN)
+		;
+	n = letter_read(&in.letter, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+#define HEAD "From: a\nX: 1\nx : 2\n\tmore\nTo: b\n"
+#define TOP "F<from@a.test> BODY=8BITMIME\nT<alice@us> alice\nT<bob@us> bob\n" \
+	"T<x@far.test> NOTIFY=NEVER\n\n"
+
+static void
+headers(void)
+{
+	static const struct {
+		int what;
+		unsigned index;
+		const char *name, *value, *want;
+	} t[] = {
+		{ EDIT_ADD, 0, "Y", " 3", HEAD "Y: 3\n" },
+		{ EDIT_INSERT, 0, "Y", "3", "Y:3\n" HEAD },
+		{ EDIT_INSERT, 2, "Y", " 3\n\tand", "From: a\nX: 1\nY: 3\n\tand\nx : 2\n\tmore\nTo: b\n" },
+		{ EDIT_INSERT, 99, "Y", " 3", HEAD "Y: 3\n" },
+		{ EDIT_CHANGE, 1, "x", " 9", "From: a\nx: 9\nx : 2\n\tmore\nTo: b\n" },
+		{ EDIT_CHANGE, 2, "X", " 9", "From: a\nX: 1\nX: 9\nTo: b\n" },
+		{ EDIT_CHANGE, 2, "X", "", "From: a\nX: 1\nTo: b\n" },
+		{ EDIT_CHANGE, 3, "X", "", HEAD },
+		{ EDIT_CHANGE, 3, "X", " 9", HEAD "X: 9\n" },
+		{ EDIT_CHANGE, 0, "To", "", "From: a\nX: 1\nx : 2\n\tmore\n" },
+	};
+	char want[512];
+	size_t i;
+
+	for (i = 0; i < sizeof(t) / sizeof(*t); i++) {
+		start(HEAD);
+		edit(t[i].what, t[i].index, t[i].name, t[i].value);
+		(void)snprintf(want, sizeof(want), TOP "Received: us\n%s\nbody\n", t[i].want);
+		CHECK_STR(done(), want);
+	}
+	start(HEAD);		/* one after the other */
+	edit(EDIT_CHANGE, 1, "X", "");
+	edit(EDIT_CHANGE, 1, "X", " 7");
+	edit(EDIT_INSERT, 0, "A", " 1");
+	CHECK_STR(done(), TOP "Received: us\nA: 1\nFrom: a\nX: 7\nTo: b\n\nbody\n");
+}
+
+static void
+envelopes(void)
+{
+	static struct rule r;
+
+	start(HEAD);
+	in.mark = 1;
+	(void)snprintf(in.why, sizeof(in.why), "spf=fail");
+	CHECK_STR(done(), "F<from@a.test> BODY=8BITMIME\nT<alice@us> alice.junk\nT<bob@us> bob\n"
+	    "T<x@far.test> NOTIFY=NEVER\n\nX-Spam-Flag: YES\nX-Spam-Reason: spf=fail\n"
+	    "Received: us\n" HEAD "\nbody\n");
+	CHECK(user_in(&in.letter.to, 2) && !user_in(&in.letter.to, 0) && in.letter.out);
+
+	start(HEAD);
+	edit(EDIT_NO_RCPT, 0, "ALICE@us", NULL);
+	edit(EDIT_RCPT, 0, "y@far.test", NULL);
+	edit(EDIT_SENDER, 0, "", NULL);
+	CHECK_STR(done(), "F<> BODY=8BITMIME\nT<bob@us> bob\nT<x@far.test> NOTIFY=NEVER\n"
+	    "T<y@far.test>\n\nReceived: us\n" HEAD "\nbody\n");
+
+	start(HEAD);
+	r.deed = DO_MAILBOX;
+	r.arg = "bob";
+	in.rule = &r;
+	CHECK_STR(done(), "F<from@a.test> BODY=8BITMIME\nT<bob> bob\n\nReceived: us\n" HEAD
+	    "\nbody\n");
+	CHECK(!in.letter.out);
+
+	start(HEAD);
+	r.deed = DO_COPY;
+	r.arg = "z@far.test";
+	in.rule = &r;
+	CHECK(strstr(done(), "NOTIFY=NEVER\nT<z@far.test>\n\n") != NULL);
+
+	start(HEAD);
+	CHECK_STR(amend_rcpt(&session.letter, 0), "alice@us");
+	CHECK_STR(amend_rcpt(&session.letter, 2), "x@far.test");
+	CHECK(amend_rcpt(&session.letter, 3) == NULL);
+}
+
+static void
+bodies(void)
+{
+	start(HEAD);
+	CHECK_INT(amend_body(&in, NULL, 0), 0);
+	CHECK_INT(amend_body(&in, "new\r", 4), 0);
+	CHECK_INT(amend_body(&in, "\n", 1), 0);
+	CHECK_STR(done(), TOP "Received: us\n" HEAD "\nnew\n");
+	start("");
+	CHECK_STR(done(), TOP "Received: us\n\nbody\n");
+}
+
+#define AR "Authentication-Results"
+
+static void
+claims(void)
+{
+	const char *t;
+
+	start(AR ": mx.example.org; spf=pass\n" AR ": other.test; spf=pass\nFrom: a\n"
+	    "authentication-RESULTS :\n mx.example.org 1; dkim=pass\n more\n");
+	session.visit.stranger = 1;
+	(void)snprintf(session.helo, sizeof(session.helo), "h");
+	/* numbers of fields are those that the scanner has seen */
+	edit(EDIT_CHANGE, 2, AR, " third.test; spf=none");
+	t = done();
+	CHECK(strstr(t, "\n\n" AR ": mx.example.org;") && strstr(t, "iprev=fail"));
+	CHECK(strstr(t, "Received: us\n" AR ": third.test; spf=none\nFrom: a\n\nbody\n") != NULL);
+	CHECK(strstr(t, "dkim=pass") == NULL);
+}
+
+int
+main(void)
+{
+	session.letter.fd = in.letter.fd = in.body.fd = -1;
+	headers();
+	envelopes();
+	bodies();
+	claims();
+	return test_end();
+}
