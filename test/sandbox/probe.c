@@ -2,8 +2,8 @@
 /*
  * A server with a hole: linked to the program, this does one forbidden thing, $PROBE, when SIGUSR1
  * comes, as one would who has got control of it. How that went (an errno, 0: done) is written to
- * the descriptor $PROBE_FD. $PROBE_PORT is a TCP port that no setting names, $PROBE_PID a process that
- * is none of the server's.
+ * the descriptor $PROBE_FD. $PROBE_PORT is a TCP port that no setting names, $PROBE_PID another
+ * process.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
