@@ -789,7 +789,10 @@ progress(struct scan *s)
 
 	if (by > last)
 		by = last;
-	conn_limit(s->c, 0, by > loop_now ? by - loop_now : 1);
+	if (by > loop_now)
+		conn_limit(s->c, 0, by - loop_now);
+	else
+		down(s, "timed out");
 }
 
 static void
