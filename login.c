@@ -20,10 +20,12 @@ enum {
 	STEP = 128		/* rounds between two looks at the clock */
 };
 
+/* After failed logins. */
 struct peer {
 	struct ip net;		/* all of an IPv4 address, a /64 of IPv6 */
 	int64_t delay;		/* what the last failure cost; the next one costs twice that */
 	int64_t last;		/* loop_now of the last failure; 0: free entry */
+	unsigned char tried[8];	/* as in struct login */
 };
 
 static struct peer peers[GUARDED];
@@ -67,8 +69,8 @@ replace(const struct ip *net)
 	for (i = 1; i < GUARDED && p->last; i++)
 		if (peers[i].last < p->last)
 			p = &peers[i];
+	memset(p, 0, sizeof(*p));
 	p->net = *net;
-	p->delay = 0;
 	return p;
 }
 
@@ -87,6 +89,20 @@ guard_failed(const struct ip *peer)
 		p->delay = login_delay_max;
 	p->last = loop_now ? loop_now : 1;
 	return p->delay;
+}
+
+int
+guard_repeats(const struct login *l, const struct ip *peer)
+{
+	struct ip net = network(peer);
+	struct peer *p = find(&net);
+	int again;
+
+	if (!p)
+		return 0;
+	again = !memcmp(p->tried, l->tried, sizeof(p->tried));
+	memcpy(p->tried, l->tried, sizeof(p->tried));
+	return again;
 }
 
 void
@@ -226,6 +242,7 @@ verdict(struct login *l)
 enum res
 login_work(struct login *l, int *slot)
 {
+	unsigned char tag[TAG];
 	int64_t start = loop_ms();
 	enum res r;
 
@@ -234,6 +251,8 @@ login_work(struct login *l, int *slot)
 			if (loop_ms() - start >= SLICE_MS)
 				return R_AGAIN;
 		r = verdict(l);
+		hmac(tag, l->sasl.name, l->sasl.password);
+		memcpy(l->tried, tag, sizeof(l->tried));
 		wipe(l);
 		if (r != R_OK)
 			l->slot = -1;

@@ -232,6 +232,7 @@ struct login {
 	struct sasl sasl;
 	struct scram_verifier verifier;
 	struct scram_work work;
+	unsigned char tried[8];		/* stands for the name and password that were wrong */
 	int slot;			/* candidate account, -1: none */
 	enum { L_IDLE, L_DERIVE } state;
 };
@@ -247,6 +248,10 @@ enum res login_work(struct login *l, int *slot);
 
 /* A login failed: count it for the address (/32, /64); returns the ms to wait before the answer. */
 int64_t guard_failed(const struct ip *peer);
+
+/* After guard_failed(): is it the same name and password that was wrong from there the last time? A
+ * program with an old password is no attack. */
+int guard_repeats(const struct login *l, const struct ip *peer);
 
 /* A login succeeded. */
 void guard_passed(const struct ip *peer);

@@ -301,7 +301,7 @@ refused(struct conn *c, struct pop3 *s, const char *name)
 	s->failures++;
 	conn_limit(c, 0, pop3_login + ms);
 	conn_delay(c, ms);
-	if (limit_count(C_LOGINS, &c->peer) < 0)
+	if (!guard_repeats(&s->login, &c->peer) && limit_count(C_LOGINS, &c->peer) < 0)
 		shut_out(c, s);
 	else
 		fault(c, s, "-ERR [AUTH] Wrong name or password");

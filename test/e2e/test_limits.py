@@ -16,12 +16,12 @@ VARIANTS['limits'] = [
 ]
 
 
-def wrong(s, source, user='alice', n=1, last=b'-ERR [AUTH]'):
-    """So many failed logins, each in a session of its own."""
+def wrong(s, source, n=1, last=b'-ERR [AUTH]', password=None):
+    """So many failed logins, each in a session of its own, with other passwords or always this."""
     for i in range(n):
         with s.pop(110, source=source) as p:
-            p.ok('USER ' + user)
-            p.send(b'PASS wrong\r\n')
+            p.ok('USER alice')
+            p.send('PASS %s\r\n' % (password or 'wrong%d' % i))
             answer = p.line()
             assert answer.startswith(last if i == n - 1 else b'-ERR [AUTH]'), answer
 
@@ -41,6 +41,8 @@ def failed_logins_ban_an_address_over_a_restart():
     s = Server('limits', ['alice'])
     inside = s.pop(110, source='127.0.1.1')
     inside.ok('USER alice')
+    # a program with an old password
+    wrong(s, '127.0.1.2', n=8, password='old')
     wrong(s, '127.0.1.1', n=4, last=b'-ERR [SYS/TEMP]')
     begin = time.monotonic()
     # not even the right password is looked at now
@@ -70,7 +72,7 @@ def failed_logins_of_submission_count_too_and_a_network_is_banned():
     for i, source in enumerate(['127.0.2.1'] * 3 + ['127.0.2.2'] * 2):
         with s.smtp(587, source=source) as c:
             c.ehlo()
-            c.expect(535, 'AUTH PLAIN ' + plain('alice', 'wrong'))
+            c.expect(535, 'AUTH PLAIN ' + plain('alice', 'wrong%d' % i))
     s.pop(110, source='127.0.2.3').close()
     wrong(s, '127.0.2.3', n=1)
     wrong(s, '127.0.2.4', n=1, last=b'-ERR [SYS/TEMP]')

@@ -217,6 +217,46 @@ logins(void)
 	CHECK_INT(login("alice", "", &slot, &slices), R_PERM);
 }
 
+/* One wrong login from an address: is it the one of the last time? */
+static int
+repeats(const char *address, const char *name, const char *password)
+{
+	static struct login l;
+	struct ip a;
+	int slot = -1;
+
+	if (ip_parse(&a, address) < 0)
+		abort();
+	(void)text_copy(l.sasl.name, sizeof(l.sasl.name), name, strlen(name));
+	(void)text_copy(l.sasl.password, sizeof(l.sasl.password), password, strlen(password));
+	CHECK_INT(login_start(&l), R_AGAIN);
+	while (login_work(&l, &slot) == R_AGAIN)
+		;
+	CHECK_INT(slot, -1);
+	(void)guard_failed(&a);
+	return guard_repeats(&l, &a);
+}
+
+static void
+repeated(void)
+{
+	loop_now += 10000000;
+	CHECK_INT(repeats("192.0.2.1", "alice", "wrong"), 0);
+	CHECK_INT(repeats("192.0.2.1", "alice", "wrong"), 1);
+	CHECK_INT(repeats("192.0.2.1", "alice", "wrong"), 1);
+	CHECK_INT(repeats("192.0.2.1", "alice", "wronG"), 0);
+	CHECK_INT(repeats("192.0.2.1", "alice", "wrong"), 0);
+	CHECK_INT(repeats("192.0.2.1", "alic", "ewrong"), 0);
+	CHECK_INT(repeats("192.0.2.1", "mallory", "wrong"), 0);
+	CHECK_INT(repeats("192.0.2.1", "mallory", "wrong"), 1);
+	CHECK_INT(repeats("192.0.2.2", "mallory", "wrong"), 0);
+	CHECK_INT(repeats("192.0.2.1", "mallory", "wrong"), 1);
+	passed("192.0.2.1");
+	CHECK_INT(repeats("192.0.2.1", "mallory", "wrong"), 0);
+	loop_now += login_forget + 1;
+	CHECK_INT(repeats("192.0.2.1", "mallory", "wrong"), 1);
+}
+
 /* Passwords that change: what was remembered holds no longer. */
 static void
 changes(void)
@@ -278,6 +318,7 @@ main(void)
 	delays();
 	replacing();
 	logins();
+	repeated();
 	changes();
 	races();
 	return test_end();

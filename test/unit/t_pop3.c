@@ -545,6 +545,13 @@ logins(void)
 	CHECK_MSG(t >= 180, "two failures took %ld ms", (long)t);
 	login_delay = busy_ms = 0;
 	guard_passed(&peer->peer);
+	/* the same wrong password is counted once */
+	limited.most = 1;
+	CHECK_SESSION(BYTES("USER alice\r\nPASS c\r\nUSER alice\r\nPASS c\r\n" LOGIN),
+	    GREETING "+OK Now the password\r\n-ERR [AUTH] Wrong name or password\r\n"
+	    "+OK Now the password\r\n-ERR [AUTH] Wrong name or password\r\n" WELCOME);
+	CHECK_INT(limited.n, 1);
+	limited.n = 0;
 	/* one failed login more than an address may have: then not even the right password is looked
 	 * at, here and in other sessions */
 	limited.most = 1;
