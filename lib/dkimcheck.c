@@ -357,12 +357,12 @@ domain(char dst[ADDR_DOMAIN + 1], struct span s)
 static int
 selector(char dst[DKIM_SELECTOR + 1], struct span s)
 {
-	const char *p = "";
+	size_t i = 0;
 
 	if (s.n && idn_ascii(dst, DKIM_SELECTOR + 1, s.p, s.n) == 0)
-		for (p = dst; text_alnum((unsigned char)*p) || (*p && strchr("-_.", *p)); p++)
+		for (; text_alnum((unsigned char)dst[i]) || (dst[i] && strchr("-_.", dst[i])); i++)
 			;
-	if (p > dst && !*p && dst[0] != '.' && p[-1] != '.' && !strstr(dst, ".."))
+	if (i && !dst[i] && dst[0] != '.' && dst[i - 1] != '.' && !strstr(dst, ".."))
 		return 0;
 	dst[0] = '\0';
 	return -1;
@@ -519,6 +519,7 @@ read_signature(struct dkim_signature *s, const struct canon_field *f, int64_t wa
 	s->reason = why;
 	if (why)
 		return;
+	verdict(s, DKIM_TEMPERROR, "the key has not come");
 	s->open = 1;
 	algorithm(s, value(&g, "a"));
 	if (!s->open)
@@ -533,41 +534,51 @@ read_signature(struct dkim_signature *s, const struct canon_field *f, int64_t wa
 	s->how = (unsigned char)(how >> 1);
 }
 
-void
-dkimcheck_header(struct dkimcheck *d, const char *p, size_t n, int64_t wall)
+static int
+is_signature(const struct canon_field *f)
 {
-	const char *at[DKIM_CHECKED], *end = p + n;
-	struct dkim_signature *s = d->sig;
-	struct canon_field f;
-	int r;
+	return text_is(f->p, f->nname, "DKIM-Signature");
+}
 
-	d->n = d->more = d->wanted = d->waiting = d->work = 0;
+/* All fields: how many signatures there are. */
+static int
+read_fields(const char *p, size_t n)
+{
+	struct canon_field f;
+	int r, signatures = 0;
+
 	header.p = p;
-	header.end = end;
+	header.end = p + n;
 	header.n = 0;
 	header.over = n > HEADER;
-	while ((r = canon_next(&f, &p, end)) != 0) {
+	while ((r = canon_next(&f, &p, header.end)) != 0) {
 		if (r < 0)
 			continue;
 		add_field(&f);
-		if (!text_is(f.p, f.nname, "DKIM-Signature"))
-			continue;
-		if (d->n < DKIM_CHECKED)
-			at[d->n++] = f.p;
-		else
-			d->more++;
+		signatures += is_signature(&f);
 	}
-	for (; s < d->sig + d->n; s++) {
+	return signatures;
+}
+
+void
+dkimcheck_header(struct dkimcheck *d, const char *p, size_t n, int64_t wall)
+{
+	struct dkim_signature *s = d->sig;
+	struct canon_field f;
+
+	d->wanted = d->waiting = d->work = 0;
+	d->more = read_fields(p, n);
+	d->n = d->more < DKIM_CHECKED ? d->more : DKIM_CHECKED;
+	d->more -= d->n;
+	while (s < d->sig + d->n) {
+		if (canon_next(&f, &p, header.end) < 0 || !is_signature(&f))
+			continue;
 		memset(s, 0, sizeof(*s));
 		s->key.slot = -1;
-		p = at[s - d->sig];
-		(void)canon_next(&f, &p, end);
 		read_signature(s, &f, wall);
-		if (s->open) {
-			verdict(s, DKIM_TEMPERROR, "the key has not come");
-			s->open = 1;
+		if (s->open)
 			d->wanted |= 1 << s->how;
-		}
+		s++;
 	}
 	canon_body_init(&d->body[CANON_SIMPLE], CANON_SIMPLE);
 	canon_body_init(&d->body[CANON_RELAXED], CANON_RELAXED);

@@ -1,4 +1,4 @@
-/* Verifying DKIM signatures: RFC 6376 with RFC 8301, 8463 (no Ed25519) and 8616. Keys by lib/dns. */
+/* Verifying DKIM signatures: RFC 6376 with 8301, 8463 (no Ed25519) and 8616. Keys by lib/dns. */
 #ifndef DKIMCHECK_H
 #define DKIMCHECK_H
 
@@ -32,7 +32,7 @@ struct dkim_signature {
 	char domain[ADDR_DOMAIN + 1];	/* d=, as the DNS has it: lower case, A-labels; "": it is
 					 * missing or no domain */
 	char selector[DKIM_SELECTOR + 1];	/* s=, in the same way */
-	char b[9];			/* the first 8 characters of b= (header.b, RFC 6008): base64 */
+	char b[9];			/* the first 8 characters of b=: header.b, RFC 6008 */
 	/* the rest is lib/dkimcheck.c's own */
 	struct dns_query key;
 	uint64_t length;		/* l= */

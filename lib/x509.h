@@ -33,7 +33,7 @@ int x509_info(struct x509_info *i, const unsigned char *der, size_t n);
 /* The same for a SubjectPublicKeyInfo alone: kind, curve, pub, exp. */
 int x509_key(struct x509_info *i, const unsigned char *der, size_t n);
 
-/* The same for an RSA key as DKIM records have it: a SubjectPublicKeyInfo or a bare RSAPublicKey. */
+/* The same for an RSA key of a DKIM record: a SubjectPublicKeyInfo, or a bare RSAPublicKey. */
 int x509_rsa_key(struct x509_info *i, const unsigned char *der, size_t n);
 
 struct x509_self {

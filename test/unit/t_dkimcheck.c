@@ -9,6 +9,7 @@
 
 /* ---- signatures ---- */
 
+#define V1 "DKIM-Signature: v=1; a=rsa-sha256; "
 #define MORE "Subject: x  y\nX: 1\nFrom: \ta@example.org \nSubject:\tz\n"
 
 static const struct {
@@ -29,8 +30,9 @@ static const struct {
 	{ SIG "c=relaxed/simple; " END, MORE, "", DKIM_PASS, "" },
 	{ SIG "c=RELAXED/Simple; " END, MORE, BODY, DKIM_PASS, "" },
 	/* folded everywhere; b= first, in the middle, with white space around */
-	{ "DKIM-Signature:\n v\t=\n\t1 ;a = rsa-sha256\n ; d=\n example.org;s=s;\n\tc=relaxed/simple;"
-	  "h = \n from\n\t: to :\n subject ;bh=$h;b=\n $b\n\t\n", MORE, BODY, DKIM_PASS, "" },
+	{ "DKIM-Signature:\n v\t=\n\t1 ;a = rsa-sha256\n ; d=\n example.org;s=s;\n\t"
+	  "c=relaxed/simple;h = \n from\n\t: to :\n subject ;bh=$h;b=\n $b\n\t\n", MORE, BODY,
+	  DKIM_PASS, "" },
 	{ "DKIM-Signature:b=$b;bh=$h;v=1;a=rsa-sha256;d=example.org;s=s;h=from;\n", MORE, BODY,
 	  DKIM_PASS, "" },
 	{ "dkim-signature : v=1; a=rsa-sha256; b= \n $b \n ;d=example.org; s=s; bh=$H; h=From;"
@@ -76,8 +78,7 @@ static const struct {
 	  "a tag is missing" },
 	{ "DKIM-Signature: v=1; a=rsa-sha256; s=s; " END, FROM, BODY, DKIM_PERMERROR,
 	  "a tag is missing" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; " END, FROM, BODY, DKIM_PERMERROR,
-	  "a tag is missing" },
+	{ V1 "d=example.org; " END, FROM, BODY, DKIM_PERMERROR, "a tag is missing" },
 	{ SIG "bh=$H; b=$B\n", FROM, BODY, DKIM_PERMERROR, "a tag is missing" },
 	{ SIG "h=from; b=$B\n", FROM, BODY, DKIM_PERMERROR, "a tag is missing" },
 	{ SIG "h=from; bh=$H\n", FROM, BODY, DKIM_PERMERROR, "a tag is missing" },
@@ -123,7 +124,8 @@ static const struct {
 	{ SIG "t=1700000301; " END, FROM, BODY, DKIM_POLICY, "signed in the future" },
 	{ SIG "t=99999999999999999999999999999999; " END, FROM, BODY, DKIM_POLICY,
 	  "signed in the future" },
-	{ SIG "t=1700000000; x=1700000000; " END, FROM, BODY, DKIM_PERMERROR, "malformed t= or x=" },
+	{ SIG "t=1700000000; x=1700000000; " END, FROM, BODY, DKIM_PERMERROR,
+	  "malformed t= or x=" },
 	{ SIG "t=; " END, FROM, BODY, DKIM_PERMERROR, "malformed t= or x=" },
 	{ SIG "t=-1; " END, FROM, BODY, DKIM_PERMERROR, "malformed t= or x=" },
 	{ SIG "x=1e9; " END, FROM, BODY, DKIM_PERMERROR, "malformed t= or x=" },
@@ -147,37 +149,28 @@ static const struct {
 	{ SIG "h=from; bh=$H$H; b=$B\n", FROM, BODY, DKIM_PERMERROR, "malformed b= or bh=" },
 	{ SIG "h=from; bh=$H; b=$BAAAA\n", FROM, BODY, DKIM_PERMERROR, "malformed b= or bh=" },
 	{ SIG "h=from; bh=$H; b=?$B\n", FROM, BODY, DKIM_PERMERROR, "malformed b= or bh=" },
-	{ SIG "h=from; bh=$H; b=AAAA\n", FROM, BODY, DKIM_FAIL, "the header or the key is another" },
-	{ SIG "h=from; bh=$H; b=AAAA$B\n", FROM, BODY, DKIM_FAIL, "the header or the key is another" },
-	{ SIG "h=from; bh=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=; b=$B\n", FROM, BODY, DKIM_FAIL,
-	  "the body has changed" },
+	{ SIG "h=from; bh=$H; b=AAAA\n", FROM, BODY, DKIM_FAIL,
+	  "the header or the key is another" },
+	{ SIG "h=from; bh=$H; b=AAAA$B\n", FROM, BODY, DKIM_FAIL,
+	  "the header or the key is another" },
+	{ SIG "h=from; bh=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=; b=$B\n", FROM, BODY,
+	  DKIM_FAIL, "the body has changed" },
 	/* padding is optional (RFC 6376 2.10) */
-	{ SIG "h=from; bh=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA; b=$B\n", FROM, BODY, DKIM_FAIL,
-	  "the body has changed" },
+	{ SIG "h=from; bh=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA; b=$B\n", FROM, BODY,
+	  DKIM_FAIL, "the body has changed" },
 	/* d=, s= */
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=EXAMPLE.Org; s=S; " END, FROM, BODY, DKIM_PASS, "" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=; s=s; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed d=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=org; s=s; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed d=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=example.org.; s=s; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed d=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=a..org; s=s; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed d=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=a\"b.org; s=s; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed d=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=a.\xff; s=s; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed d=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed s=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=a\"b; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed s=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=a..b; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed s=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=.a; " END, FROM, BODY, DKIM_PERMERROR,
-	  "malformed s=" },
-	{ "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=no; " END, FROM, BODY, DKIM_PERMERROR,
-	  "no key" },
+	{ V1 "d=EXAMPLE.Org; s=S; " END, FROM, BODY, DKIM_PASS, "" },
+	{ V1 "d=; s=s; " END, FROM, BODY, DKIM_PERMERROR, "malformed d=" },
+	{ V1 "d=org; s=s; " END, FROM, BODY, DKIM_PERMERROR, "malformed d=" },
+	{ V1 "d=example.org.; s=s; " END, FROM, BODY, DKIM_PERMERROR, "malformed d=" },
+	{ V1 "d=a..org; s=s; " END, FROM, BODY, DKIM_PERMERROR, "malformed d=" },
+	{ V1 "d=a\"b.org; s=s; " END, FROM, BODY, DKIM_PERMERROR, "malformed d=" },
+	{ V1 "d=a.\xff; s=s; " END, FROM, BODY, DKIM_PERMERROR, "malformed d=" },
+	{ V1 "d=example.org; s=; " END, FROM, BODY, DKIM_PERMERROR, "malformed s=" },
+	{ V1 "d=example.org; s=a\"b; " END, FROM, BODY, DKIM_PERMERROR, "malformed s=" },
+	{ V1 "d=example.org; s=a..b; " END, FROM, BODY, DKIM_PERMERROR, "malformed s=" },
+	{ V1 "d=example.org; s=.a; " END, FROM, BODY, DKIM_PERMERROR, "malformed s=" },
+	{ V1 "d=example.org; s=no; " END, FROM, BODY, DKIM_PERMERROR, "no key" },
 };
 
 static void
@@ -406,7 +399,8 @@ test_dns(void)
 	/* names too long for the DNS */
 	for (i = 1; i < 70; i++) {
 		(void)snprintf(field, sizeof(field), "DKIM-Signature: v=1; a=rsa-sha256; "
-		    "d=%0*d.%060d.%060d.%060d.org; s=%0*d; " END, (int)i % 60 + 1, 1, 2, 3, 4, (int)i, 5);
+		    "d=%0*d.%060d.%060d.%060d.org; s=%0*d; " END, (int)i % 60 + 1, 1,
+		    2, 3, 4, (int)i, 5);
 		n = sign(mail, field, FROM, BODY, &key.sk);
 		CHECK_INT(check(mail, n), DKIM_PERMERROR);
 		CHECK_INT(strlen(d.sig[0].selector), i < 64 ? i : 0);
@@ -435,7 +429,8 @@ test_shown(void)
 	static const struct {
 		const char *tags, *domain, *selector, *b;
 	} shown[] = {
-		{ "d=Example.ORG; s=S.One; b=abc\n\tdefghij; v=2", "example.org", "s.one", "abcdefgh" },
+		{ "d=Example.ORG; s=S.One; b=abc\n\tdefghij; v=2", "example.org", "s.one",
+		  "abcdefgh" },
 		{ "d=b\xc3\xbc" "cher.example; s=\xc3\xbc; b=a+/=; v=2", "xn--bcher-kva.example",
 		  "xn--tda", "a+/" },
 		{ "d=x\"y.org; s=a_b-c; b=\"quoted\"", "", "a_b-c", "" },
@@ -462,7 +457,7 @@ test_shown(void)
 	CHECK_INT(d.n, 0);
 	CHECK_INT(check("", 0), DKIM_NONE);
 	/* NUL */
-	CHECK_INT(check(BYTES("DKIM-Signature: v=1; x=\0; d=a.b\nFrom: a@b.c\n\n")), DKIM_PERMERROR);
+	(void)check(BYTES("DKIM-Signature: v=1; x=\0; d=a.b\nFrom: a@b.c\n\n"));
 	expect("NUL", DKIM_PERMERROR, "malformed tags");
 	CHECK_STR(dkim_word(DKIM_NONE), "none");
 	CHECK_STR(dkim_word(DKIM_PERMERROR), "permerror");
@@ -490,7 +485,8 @@ test_several(void)
 	mail[n - strlen(BODY) - 1] = '\0';
 	(void)put(header, 0, "DKIM-Signature: v=1; a=ed25519-sha256; d=example.org; s=e; h=from; "
 	    "bh=AAAA; b=AAAA\n%s", mail);
-	n = sign(mail, SIG "h=from:dkim-signature:dkim-signature; bh=$H; b=$B\n", header, BODY, &key.sk);
+	n = sign(mail, SIG "h=from:dkim-signature:dkim-signature; bh=$H; b=$B\n", header, BODY,
+	    &key.sk);
 	CHECK_INT(check(mail, n), DKIM_PASS);
 	CHECK_INT(d.n, 3);
 	CHECK_INT(d.sig[1].result, DKIM_NEUTRAL);
@@ -504,7 +500,8 @@ static void
 test_changes(void)
 {
 	static const char *const how[] = {
-		"c=simple/simple; ", "c=simple/relaxed; ", "c=relaxed/simple; ", "c=relaxed/relaxed; "
+		"c=simple/simple; ", "c=simple/relaxed; ", "c=relaxed/simple; ",
+		"c=relaxed/relaxed; "
 	};
 	static char mail[MAIL], field[1024];
 	size_t i, at, n, passed;
@@ -512,10 +509,10 @@ test_changes(void)
 
 	only(KEY, good);
 	for (i = 0; i < LEN(how); i++) {
-		(void)snprintf(field, sizeof(field), SIG "%sh=subject:from:to:subject; bh=$h;\n b=$b\n",
-		    how[i]);
-		n = sign(mail, field, "Subject: one\nTo: b\nSubject: a b,\n\tc\n" FROM, "one two\n\nthree\n",
-		    &key.sk);
+		(void)snprintf(field, sizeof(field),
+		    SIG "%sh=subject:from:to:subject; bh=$h;\n b=$b\n", how[i]);
+		n = sign(mail, field, "Subject: one\nTo: b\nSubject: a b,\n\tc\n" FROM,
+		    "one two\n\nthree\n", &key.sk);
 		CHECK_INT(check(mail, n), DKIM_PASS);
 		for (at = passed = 0; at < n; at++) {
 			was = mail[at];
@@ -529,7 +526,7 @@ test_changes(void)
 			memcpy(field, mail, n);
 			memmove(field + at, field + at + 1, n - at - 1);
 			if (check(field, n - 1) == DKIM_PASS)
-				CHECK_MSG(strchr(" \t\n=", mail[at]) != NULL, "without %d", (int)at);
+				CHECK(strchr(" \t\n=", mail[at]) != NULL);
 		}
 	}
 	/* what is below the signed ones may not come; on top it may, if it is not signed twice */
@@ -571,7 +568,8 @@ static void
 test_own(void)
 {
 	static const char *const mails[] = {
-		"From: a@example.org\n\n", "From: a@example.org\nTo : b\n c\t\nSubject:\n\n x\t y \n\n\n",
+		"From: a@example.org\n\n",
+		"From: a@example.org\nTo : b\n c\t\nSubject:\n\n x\t y \n\n\n",
 		"Subject: s\nFROM:a@example.org\nSubject: t\n\n\n\na\n\n",
 	};
 	static struct dkim_sign s;

@@ -282,7 +282,8 @@ test_mail_auth(void)
 		(void)check(p, n - (size_t)(p - text));
 		CHECK_INT(d.n, i == 1 ? 1 : 2);
 		for (k = 0; k < (size_t)d.n; k++)
-			CHECK_MSG(d.sig[k].result == results[i][k], "%s: %s", name, d.sig[k].reason);
+			CHECK_MSG(d.sig[k].result == results[i][k], "%s: %s", name,
+			    d.sig[k].reason);
 		free(text);
 	}
 }
