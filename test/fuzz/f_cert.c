@@ -5,7 +5,7 @@
  * Certificate, key and the certificates to trust, as files of the store that are loaded while the
  * server runs (cert.c, trust.c): three parts with lines "%%" between them. Both or neither are
  * taken, and what is taken belongs together: what the key signs the certificate's key verifies.
- * Nothing of a key stays where it was read to. The chain is then looked at as one of another server.
+ * Nothing of a key stays where it was read to. The chain is then looked at as that of another one.
  * (f_tls.c looks into DER and PEM themselves.)
  */
 #include "house.h"
