@@ -128,11 +128,25 @@ def banned_by_fail2ban(log, conf, zone):
     return [(a, float(t)) for a, t in found]
 
 
+def install_fail2ban():
+    """Its programs; its daemon is not started."""
+    policy = '/usr/sbin/policy-rc.d'
+    ours = ROOT and os.path.isdir('/usr/sbin') and not os.path.exists(policy)
+    if ours:
+        with open(os.open(policy, os.O_WRONLY | os.O_CREAT, 0o755), 'w') as f:
+            f.write('#!/bin/sh\nexit 101\n')
+    try:
+        r = subprocess.run(['sh', os.path.join(TOP, 'test', 'need'), 'fail2ban-regex:fail2ban'],
+                           timeout=500, capture_output=True, text=True)
+    finally:
+        if ours:
+            os.unlink(policy)
+    assert r.returncode == 0, r.stdout + r.stderr
+
+
 @test
 def fail2ban_reads_the_log():
-    r = subprocess.run(['sh', os.path.join(TOP, 'test', 'need'), 'fail2ban-regex:fail2ban'],
-                       timeout=500, capture_output=True, text=True)
-    assert r.returncode == 0, r.stdout + r.stderr
+    install_fail2ban()
     s = Server('limits', ['alice'])
     start = int(time.time())
     wrong(s, '127.0.5.1', n=2)
