@@ -396,7 +396,7 @@ hear(struct dmarc *d, const struct dns_answer *a)
 		return finish(d, DMARC_FAIL);
 	if (error) {
 		d->doubt = 1;
-		d->at = d->found = NULL;
+		d->at = NULL;
 	} else if (pick(&r, a) && (!take(d, &r) || (d->step == DMARC_AUTHOR && enough(d)))) {
 		d->at = NULL;
 	} else {

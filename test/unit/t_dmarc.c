@@ -37,6 +37,7 @@ static const struct {
 	{ "sub.nosp.test", "" },
 	{ "dangling.nosp.test", "!cname" },
 	{ "slow.nosp.test", "!timeout" },
+	{ "_dmarc.there.nosp.test", "v=spf1 -all" },
 	{ "_dmarc.t.test", "v=DMARC1; p=reject; sp=quarantine; np=none; t=y" },
 	{ "sub.t.test", "" },
 	{ "_dmarc.tn.test", "v=DMARC1; p=reject; t=n" },
@@ -320,11 +321,12 @@ static const struct {
 	    "no.nosp.test nosp.test test ?no.nosp.test" },
 	{ "dangling.nosp.test", "", DMARC_FAIL, POLICY_QUARANTINE, "nosp.test", "nosp.test",
 	    "dangling.nosp.test nosp.test test ?dangling.nosp.test" },
+	{ "there.nosp.test", "", DMARC_FAIL, POLICY_QUARANTINE, "nosp.test", "nosp.test",
+	    "there.nosp.test nosp.test test" },
 	{ "slow.nosp.test", "", DMARC_TEMPERROR, POLICY_NONE, "nosp.test", "nosp.test",
 	    "slow.nosp.test nosp.test test ?slow.nosp.test" },
 	{ "no.nosp.test", "spf=nosp.test", DMARC_PASS, POLICY_QUARANTINE, "nosp.test", "nosp.test",
 	    "no.nosp.test nosp.test test" },
-	/* a record below the author's domain tells that it exists */
 	{ "bad.ids.test", "", DMARC_TEMPERROR, POLICY_NONE, "", "bad.ids.test", "bad.ids.test" },
 	/* t=y: one step milder */
 	{ "t.test", "", DMARC_FAIL, POLICY_QUARANTINE, "t.test", "t.test", "t.test" },
@@ -827,7 +829,7 @@ check_letter(void)
 	enum dmarc_result want;
 	int i, k, of, count[5] = { 0 };
 
-	for (i = 0; i < 200000; i++) {
+	for (i = 0; i < 50000; i++) {
 		random_tree(&seed);
 		random_name(author, &seed);
 		for (k = 0; k < 3; k++)
@@ -851,7 +853,7 @@ check_letter(void)
 			printf("\t%s psd=%c %d\n", tree[k].name, tree[k].psd, tree[k].strict);
 		return;
 	}
-	CHECK_MSG(count[DMARC_PASS] > 10000 && count[DMARC_FAIL] > 10000, "%d passes, %d fails",
+	CHECK_MSG(count[DMARC_PASS] > 3000 && count[DMARC_FAIL] > 3000, "%d passes, %d fails",
 	    count[DMARC_PASS], count[DMARC_FAIL]);
 }
 
