@@ -24,7 +24,7 @@
 #include "text.h"
 
 enum {
-	QUESTIONS = 64,		/* under way at once */
+	QUESTIONS = 512,	/* under way at once */
 	STREAMS = 4,		/* of these by TCP */
 	FIRST_MS = 3000,	/* for an answer, when a server is asked for the first time */
 	SECOND_MS = 5000,	/* and for the second, or by TCP */
@@ -81,6 +81,7 @@ static int64_t shy[DNS_SERVERS];
 static int nservers;
 static void (*fill)(void *p, size_t n);
 static struct question questions[QUESTIONS];
+static int high;			/* behind the last one in use */
 static struct stream streams[STREAMS];
 static struct dns_found found;
 static struct {
@@ -503,6 +504,7 @@ dns_init(const struct dns_server *s, int n, void (*random)(void *p, size_t n))
 	int i;
 
 	memset(questions, 0, sizeof(questions));
+	high = 0;
 	memset(shy, 0, sizeof(shy));
 	for (i = 0; i < STREAMS; i++)
 		streams[i].used = 0;
@@ -547,6 +549,8 @@ dns_ask(struct dns_query *q, const char *name, enum dns_type type)
 	t->end = loop_now + TOTAL_MS;
 	begin(t);
 	q->slot = i;
+	if (i >= high)
+		high = i + 1;
 	return 0;
 }
 
@@ -606,10 +610,12 @@ dns_tick(int wait)
 	int64_t ms;
 
 	delivered = 0;
-	for (t = questions; t < questions + QUESTIONS; t++)
+	for (t = questions; t < questions + high; t++)
 		if (t->q)
 			step(t);
-	for (t = questions; t < questions + QUESTIONS; t++) {
+	while (high && !questions[high - 1].q)
+		high--;
+	for (t = questions; t < questions + high; t++) {
 		if (!t->q)
 			continue;
 		ms = (t->by < t->end ? t->by : t->end) - loop_now;
