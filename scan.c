@@ -243,10 +243,11 @@ static void
 report(const struct scan *s, const char *why)
 {
 	static int64_t quiet_until[NSCANNERS];
-	int i = 0;
+	int i;
 
-	while (i < NSCANNERS - 1 && strcmp(scanners[i].name, s->row->name) != 0)
-		i++;
+	for (i = 0; i < NSCANNERS && strcmp(scanners[i].name, s->row->name) != 0; i++)
+		;
+	i %= NSCANNERS;
 	if (quiet_until[i] > loop_now)
 		return;
 	quiet_until[i] = loop_now + QUIET_MS;
@@ -655,15 +656,10 @@ drain(struct conn *c)
 static void
 start(struct conn *c)
 {
-	char b[32];
-	struct milter_out o = { b, sizeof(b), 0, 0, 0 };
+	/* MILTER_VERSION, MILTER_ACTIONS, MILTER_STEPS */
+	static const char options[] = "\0\0\0\15O" "\0\0\0\6" "\0\0\1\377" "\0\37\377\377";
 
-	milter_begin(&o, 'O');
-	milter_u32(&o, MILTER_VERSION);
-	milter_u32(&o, MILTER_ACTIONS);
-	milter_u32(&o, MILTER_STEPS);
-	milter_end(&o, 0);
-	conn_put(c, b, o.n);
+	conn_put(c, options, sizeof(options) - 1);
 }
 
 /* ---- what it says ---- */
@@ -856,18 +852,16 @@ input(struct conn *c)
 int
 scan_start(struct scan *s, const struct scanner *row, const struct scan_facts *f)
 {
-	s->row = row;
-	s->f = *f;
 	s->result = SCAN_DOWN;
 	s->reply[0] = s->quarantine[0] = '\0';
 	s->nedits = 0;
+	memset((char *)s + offsetof(struct scan, c), 0, sizeof(*s) - offsetof(struct scan, c));
+	s->row = row;
+	s->f = *f;
 	s->step = S_CONNECT;
 	s->asked = 'O';
 	s->waiting = 1;
-	s->nrcpt = s->lf = s->passing = s->body = 0;
-	s->at = s->from = s->left = 0;
 	s->began = loop_now;
-	memset(&s->in, 0, sizeof(s->in));
 	s->in.end = s->edits + sizeof(s->edits);
 	s->in.room = sizeof(s->edits);
 	s->in.body = new_body;

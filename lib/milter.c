@@ -47,17 +47,8 @@ void
 milter_begin(struct milter_out *o, char what)
 {
 	o->head = o->n;
-	milter_u32(o, 0);
+	milter_put(o, "\0\0\0", 4);
 	milter_put(o, &what, 1);
-}
-
-void
-milter_u32(struct milter_out *o, uint32_t v)
-{
-	unsigned char b[4];
-
-	store(b, v);
-	milter_put(o, b, sizeof(b));
 }
 
 void

@@ -45,7 +45,6 @@ struct milter_out {
 
 void milter_begin(struct milter_out *o, char what);
 void milter_put(struct milter_out *o, const void *p, size_t n);
-void milter_u32(struct milter_out *o, uint32_t v);
 void milter_string(struct milter_out *o, const char *s);	/* with its NUL */
 /* more: octets of data that will follow behind o->n. */
 void milter_end(struct milter_out *o, size_t more);

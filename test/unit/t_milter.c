@@ -44,7 +44,7 @@ test_out(void)
 	struct milter_out o = { b, sizeof(b), 0, 0, 0 };
 
 	milter_begin(&o, 'O');
-	milter_u32(&o, 0x01020304);
+	milter_put(&o, "\1\2\3\4", 4);
 	milter_end(&o, 0);
 	milter_begin(&o, 'H');
 	milter_string(&o, "x.y");
