@@ -7,6 +7,7 @@
 #define MAILDROP_H
 
 #include "house.h"
+#include "check.h"
 #include "lib/text.h"
 #include "store.h"
 #include "wire.h"
@@ -90,6 +91,33 @@ guard_failed(const struct ip *peer)
 
 void
 guard_passed(const struct ip *peer)
+{
+	HOLDS(peer);
+}
+
+int
+guard_repeats(const struct login *l, const struct ip *peer)
+{
+	HOLDS(l && peer);
+	return l->sasl.name[0] == 'r';
+}
+
+int
+limit_count(enum counted what, const struct ip *peer)
+{
+	HOLDS(what == C_LOGINS && peer);
+	return 0;
+}
+
+int
+limit_reached(enum counted what, const struct ip *peer)
+{
+	HOLDS(what == C_LOGINS && peer);
+	return 0;
+}
+
+void
+limit_gone(const struct ip *peer)
 {
 	HOLDS(peer);
 }
