@@ -219,12 +219,12 @@ pieces_tell(struct mime *m, struct mime_scan *s)
 		for (k = 0; k < i; k++)
 			twice |= s->piece[i].index == s->piece[k].index;
 	}
-	for (i = 0; i <= twice; i++) {
+	for (i = 0; s->pieces && i <= twice; i++) {
 		pieces_join(m, s, i, 0);
 		if (coded && coded < s->npieces)
 			pieces_join(m, s, i, 1);
 	}
-	s->npieces = 0;
+	s->npieces = s->pieces = 0;
 }
 
 /* ---- boundaries ---- */
@@ -310,6 +310,7 @@ param_begin(struct mime_scan *s)
 	s->what = (unsigned char)param_which(s);
 	s->coded = rest && s->word[s->nword - 1] == '*';
 	s->form = s->coded ? CODED : PLAIN;
+	s->index = 0;
 	if (rest > 1 && s->what == BOUNDARY) {
 		s->form = CODED;
 	} else if (rest > 1 && s->what == usual &&
@@ -335,8 +336,10 @@ param_end(struct mime *m, struct mime_scan *s)
 		bound_add(m, s);
 		return;
 	}
+	if (s->form != PLAIN)
+		piece_add(s);		/* for some, name* is name*0* */
 	if (s->form == PIECE) {
-		piece_add(s);
+		s->pieces = 1;
 		return;
 	}
 	if (s->form == CODED && s->part != IN_TEXT) {
@@ -360,7 +363,9 @@ early(struct mime *m, struct mime_scan *s, int where)
 	s->early |= (unsigned char)where;
 	if (s->what == BOUNDARY)
 		bound_add(m, s);
-	else if (s->form != PIECE)
+	else if (s->form == PIECE)
+		piece_add(s);	/* the whole of it will be another with this index */
+	else
 		tell(m, &s->name);
 }
 
@@ -382,33 +387,6 @@ value_feed(struct mime *m, struct mime_scan *s, char ch)
 		keep_put(&s->raw, ch);
 }
 
-static void
-value_outside(struct mime *m, struct mime_scan *s, char ch)
-{
-	switch (ch) {
-	case ';':
-		param_end(m, s);
-		s->at = P_WORD;
-		s->nword = s->gap = 0;
-		return;
-	case '"':
-		early(m, s, AT_TOKEN);
-		s->quoted = 1;
-		return;
-	case '(':
-		early(m, s, AT_TOKEN);
-		break;
-	case ' ':
-	case '\t':
-		s->mark = 1;
-		break;
-	default:
-		if (s->mark)
-			early(m, s, AT_TOKEN);
-	}
-	value_feed(m, s, ch);
-}
-
 /* A character of a word (RFC 2045 5.1)? */
 static int
 token(char ch)
@@ -419,8 +397,9 @@ token(char ch)
 static void
 word_put(struct mime_scan *s, char ch)
 {
-	if (s->gap)
-		s->nword = s->gap = 0;
+	if (s->gap && ch != '*')
+		s->nword = 0;
+	s->gap = 0;
 	if (s->nword < sizeof(s->word))
 		s->word[s->nword++] = ch;
 }
@@ -443,6 +422,41 @@ value_watch(struct mime *m, struct mime_scan *s, char ch)
 	return 0;
 }
 
+/* Within quotes or an encoded word: 1 if it does not belong to it any more. */
+static int
+value_within(struct mime *m, struct mime_scan *s, char ch)
+{
+	if (ch != ';')
+		return s->watch && value_watch(m, s, ch);
+	early(m, s, AT_SEMICOLON);
+	s->watch = 1;
+	s->nword = s->gap = 0;
+	return 0;
+}
+
+static void
+value_outside(struct mime *m, struct mime_scan *s, char ch)
+{
+	int word = s->words.state == W_DATA || s->words.state == W_END;
+
+	if (white(ch))
+		s->mark = 1;
+	else if (ch != ';' && (s->mark || (s->words.state == W_TEXT &&
+	    (s->words.after || !token(ch)))))
+		early(m, s, AT_TOKEN);
+	if (word && value_within(m, s, ch))
+		return;
+	if (!word && ch == ';') {
+		param_end(m, s);
+		s->at = P_WORD;
+		s->nword = s->gap = 0;
+	} else if (ch == '"') {
+		s->quoted = 1;
+	} else {
+		value_feed(m, s, ch);
+	}
+}
+
 static void
 value_quoted(struct mime *m, struct mime_scan *s, char ch)
 {
@@ -456,11 +470,7 @@ value_quoted(struct mime *m, struct mime_scan *s, char ch)
 		s->quoted = 0;
 		s->mark = 1;
 		return;
-	} else if (ch == ';') {
-		early(m, s, AT_SEMICOLON);
-		s->watch = 1;
-		s->nword = s->gap = 0;
-	} else if (s->watch && value_watch(m, s, ch)) {
+	} else if (value_within(m, s, ch)) {
 		return;
 	}
 	value_feed(m, s, ch);
@@ -497,6 +507,8 @@ look(struct mime_scan *s, char ch)
 		return;
 	}
 	s->comment = ch == '(' && s->nword;
+	if (ch == '\\')
+		return;
 	if (token(ch))
 		word_put(s, ch);
 	else if (white(ch) || s->comment)

@@ -70,7 +70,7 @@ struct mime_scan {
 	struct words words;
 	struct keep name, raw;
 	char name_text[MIME_NAME], raw_text[MIME_RAW];
-	unsigned char npieces;
+	unsigned char npieces, pieces;	/* how many; is there more than name*=... */
 	struct mime_piece piece[MIME_PIECES];
 	char arena[MIME_ARENA];
 };

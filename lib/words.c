@@ -260,7 +260,7 @@ words_text(struct words *w, char ch)
 	if (ch == '=') {
 		w->hold[0] = ch;
 		w->nhold = 1;
-		w->state = W_EQUALS;
+		w->state = W_BEGIN;
 		return 0;
 	}
 	if (w->after && white(ch)) {	/* RFC 2047 6.2: it is not there if a word follows */
@@ -271,39 +271,31 @@ words_text(struct words *w, char ch)
 	return put(w->out, w->base, ch);
 }
 
-/* Does it go on as an encoded word begins? "=?charset?B?" */
+/* The beginning of an encoded word, "=?charset?B?": does it go on? Some take everything for a charset,
+ * with spaces and question marks too. */
 static int
 words_begin(struct words *w, char ch)
 {
-	switch (w->state) {
-	case W_EQUALS:
-		if (ch != '?')
-			return 0;
-		w->state = W_CHARSET;
-		break;
-	case W_CHARSET:
-		if (ch == '?')
-			w->state = W_ENCODING;
-		else if (!text_alnum(ch) && (!ch || !strchr("-_*:+.", ch)))
-			return 0;
-		break;
-	case W_ENCODING:
-		if (!ch || !strchr("bBqQ", ch))
-			return 0;
-		w->charset = words_charset(w->hold + 2, (size_t)w->nhold - 3);
-		w->b64 = text_lower(ch) == 'b';
-		w->state = W_QUESTION;
-		break;
-	default:
-		if (ch != '?')
-			return 0;
+	size_t n = w->nhold;
+
+	if (n > 3 && ch == '?' && w->hold[n - 2] == '?' && strchr("bBqQ", w->hold[n - 1])) {
+		w->charset = words_charset(w->hold + 2, n - 4);
+		w->b64 = text_lower(w->hold[n - 1]) == 'b';
 		w->state = W_DATA;
 		w->spaces = 0;
 		w->bits = w->hex.n = w->nhold = 0;
 		return 1;
 	}
-	if (w->nhold == sizeof(w->hold))
+	if (n > 1 && ch == '?' && w->hold[n - 1] == '=') {
+		w->nhold--;		/* it begins here */
+		words_release(w);
+		w->hold[0] = '=';
+		w->nhold = 1;
+		w->state = W_BEGIN;
+	} else if (n == sizeof(w->hold) || !ch || (n == 1 && ch != '?')) {
 		return 0;
+	}
+	w->odd |= w->nhold > 1 && ch != '?' && !text_alnum(ch) && !strchr("-_*:+.", ch);
 	w->hold[w->nhold++] = ch;
 	return 1;
 }

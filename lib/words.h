@@ -44,7 +44,7 @@ unsigned char words_charset(const char *p, size_t n);
 /* Text with encoded words in it. */
 struct words {
 	struct keep *out;
-	enum { W_TEXT, W_EQUALS, W_CHARSET, W_ENCODING, W_QUESTION, W_DATA, W_END } state;
+	enum { W_TEXT, W_BEGIN, W_DATA, W_END } state;
 	unsigned char base, charset;	/* around the words, and in one */
 	unsigned char odd;		/* some programs would not take one for one */
 	unsigned char b64;		/* its encoding */
