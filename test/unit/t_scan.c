@@ -906,7 +906,7 @@ test_time(void)
 static void
 test_early(void)
 {
-	int i, k;
+	int i, k, few = 4096;
 
 	for (k = 0; k < 2; k++) {
 		defaults();
@@ -915,12 +915,13 @@ test_early(void)
 		memcpy(large, "A: b\n\n", 6);
 		set_mail(large, sizeof(large) - 1);
 		CHECK(scan_start(&scan, &row, &facts) == 0);
+		CHECK(setsockopt(scan.c->fd, SOL_SOCKET, SO_SNDBUF, &few, sizeof(few)) == 0);
 		for (i = 0; i < 500 && !peer.count['N']; i++)
 			turn();
 		peer.deaf = 1;
 		for (i = 0; i < 200; i++)
 			turn();
-		CHECK(!dones);
+		CHECK(!dones && conn_room(scan.c) < BUFSZ / 2);
 		say(k ? "\0\0\0\1c" : "\0\0\0\1r", 5);
 		for (i = 0; i < 200 && !dones; i++)
 			turn();
