@@ -233,7 +233,7 @@ static const struct scanner scanners[] = {
  * not counted.
  *
  * counted   C_OPEN connections at once, C_CONNECTS connections, C_MESSAGES, C_REFUSED recipients
- *           that do not exist, C_LOGINS that failed
+ *           that do not exist, C_LOGINS that failed (the same wrong one again counts once)
  * window    the time (ms) in which they are counted
  * ban       for so long (ms) nothing is taken from there then, also after a restart
  */

@@ -450,6 +450,15 @@ swallow(struct smtp *s)
 
 /* ---- AUTH ---- */
 
+/* No more passwords are looked at. */
+static void
+banned(struct smtp *s)
+{
+	sasl_wipe(&s->login.sasl);
+	conn_printf(s->c, "421 4.7.0 %s Too many failed logins, try again later\r\n", host);
+	conn_close(s->c, "too many failed logins");
+}
+
 /* The session is held until the password has been looked at. */
 static void
 login_result(struct smtp *s, enum res r, int slot)
@@ -472,9 +481,11 @@ login_result(struct smtp *s, enum res r, int slot)
 		log_event(s->sid, "login-failed from=%s protocol=smtp user=\"%s\"",
 		    ip_text(ip, &s->c->peer), s->tried);
 		conn_delay(s->c, guard_failed(&s->c->peer));
-		if (limit_count(C_LOGINS, &s->c->peer) < 0)
-			conn_close(s->c, "too many failed logins");
-		smtp_refuse(s, "535 5.7.8 Wrong name or password");
+		if (!guard_repeats(&s->login, &s->c->peer) &&
+		    limit_count(C_LOGINS, &s->c->peer) < 0)
+			banned(s);
+		else
+			smtp_refuse(s, "535 5.7.8 Wrong name or password");
 	}
 }
 
@@ -490,6 +501,10 @@ auth_answer(struct smtp *s, enum sasl_result r)
 		conn_printf(s->c, "334 %s\r\n", s->login.sasl.challenge);
 		return;
 	case SASL_DONE:
+		if (limit_reached(C_LOGINS, &s->c->peer)) {
+			banned(s);
+			return;
+		}
 		conn_hold(s->c);
 		(void)text_escape(s->tried, sizeof(s->tried), s->login.sasl.name,
 		    strlen(s->login.sasl.name));

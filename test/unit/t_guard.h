@@ -1,7 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
-/* The settings for t_guard.c: config.h, but other networks. */
+/* The settings for t_guard.c: config.h, but other networks and lists. */
 #define login_hourly shipped_login_hourly
 #define trusted shipped_trusted
+#define dnslists shipped_dnslists
 /* the macro renames its type as well */
 struct shipped_trusted {
 	const char *network, *sender;
@@ -10,6 +11,7 @@ struct shipped_trusted {
 #include "config.h"
 #undef login_hourly
 #undef trusted
+#undef dnslists
 
 static const int login_hourly = 7;
 
@@ -19,4 +21,10 @@ static struct trusted trusted[] = {
 	{ "2001:db8::/32", "",              2 },
 	{ "::1/128",       "",              0 },
 	{ "fe80::/10",     "",              0 },
+};
+
+static const struct dnslist dnslists[] = {
+	{ "bad.test",  "127.0.0.[2-9]", A_REFUSE },
+	{ "good.test", "127.0.5.1",     A_ACCEPT },
+	{ "",          "",              A_REFUSE },
 };
