@@ -1,9 +1,8 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * milter ADDRESS MS FILE [KEY=VALUE...]: show a mail (LF line ends) to a content scanner as the
- * server does, and say what came of it, one thing a line: "result WORD", "reply ...",
- * "quarantine ...", "edit KIND INDEX "NAME" "VALUE"" (escaped), "ms N"; a new body goes to FILE.body
- * as it came. KEYs: peer, port, name, helo, id, sender, login, and rcpt, once for each. With n=N it
+ * server does, and say what came of it, one thing a line: result WORD, reply ..., quarantine ...,
+ * edit KIND INDEX "NAME" "VALUE" (escaped), ms N; a new body goes to FILE.body as it came. KEYs: peer, port, name, helo, id, sender, login, and rcpt, once for each. With n=N it
  * is shown N times at once, and each but the first must come to the same.
  */
 #include <stdio.h>
