@@ -102,7 +102,8 @@ wire_recv(int fd, void *p, size_t n, int flags)
 	(void)flags;
 	if (n > w->may - w->at)
 		n = w->may - w->at;
-	memcpy(p, w->in + w->at, n);
+	if (n)
+		memcpy(p, w->in + w->at, n);
 	w->at += n;
 	if (n || (w->eof && w->at == w->n))
 		return (ssize_t)n;
@@ -239,9 +240,14 @@ wire_at(const struct conn *c)
 	return wire_of(c->fd);
 }
 
+/* What the program does before each turn; the ms until it wants to be called again, or wait. */
+static int (*wire_tick)(int wait);
+
 static inline void
 wire_turn(int wait, int (*commit)(int))
 {
+	if (wire_tick)
+		wait = wire_tick(wait);
 	wire_looks = 0;
 	loop_turn(wait, NULL, commit);
 }
