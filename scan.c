@@ -467,7 +467,7 @@ pass(struct scan *s)
 	return 0;
 }
 
-/* Begin the field at s->at, if it is one. */
+/* Begin the field at s->at, if it is one. 1; 0: come back; -1: the scan is over. */
 static int
 field(struct scan *s)
 {
@@ -494,8 +494,10 @@ field(struct scan *s)
 	till = s->at - (s->lf != 0);
 	while (name && (p[name - 1] == ' ' || p[name - 1] == '\t'))
 		name--;
-	if (!name || memchr(p, '\n', name) || memchr(p, '\0', name))
-		return 1;
+	if (!name || memchr(p, '\n', name) || memchr(p, '\0', name)) {
+		conn_work(s->c);	/* there may be many of them */
+		return 0;
+	}
 	if (!(s->wants & MILTER_LEADSPC))
 		while (value < till && ++colon < p + n && (*colon == ' ' || *colon == '\t'))
 			value++;

@@ -114,6 +114,7 @@ test_wishes(void)
 		defaults();
 		peer.options = t[i].options;
 		script(NULL, t[i].trail, SCAN_ACCEPT, "");
+		CHECK_MEM(peer.body, peer.nbody, "body\r\n", peer.count['B'] ? 6 : 0);
 	}
 	/* none of it answered */
 	defaults();
@@ -307,7 +308,7 @@ test_fields(void)
 	}
 	defaults();
 	for (i = 0; i < sizeof(large) - 16; i += 10)
-		memcpy(large + i, "\n folded x", 10);
+		memcpy(large + i, "\n folded:x", 10);
 	memcpy(large, "Long: x    ", 10);
 	(void)snprintf(large + i, 12, "\nB: c\n");
 	set_mail(large, strlen(large));
@@ -545,8 +546,12 @@ test_early(void)
 		for (i = 0; i < 200 && !dones; i++)
 			turn();
 		CHECK(k ? !dones : dones == 1 && scan.result == SCAN_REJECT);
-		if (!k)
+		if (!k) {
+			for (i = 0; i < 5; i++)
+				turn();
+			CHECK_INT(conn_free(), CONNS);
 			continue;
+		}
 		/* that was its reply to this packet; it reads on and all goes its way */
 		peer.deaf = 0;
 		peer.script = (const struct line[]) { NTH('B', 1, ""), END };
