@@ -457,6 +457,22 @@ test_full(void)
 		}
 	}
 	CHECK(fits > 0 && fits < pad);
+	/* what is no change must not lie over those that are there either */
+	for (i = 0; i < 2; i++) {
+		defaults();
+		memcpy(p, "hX", 3);
+		memset(p + 3, 'v', 9000);
+		memcpy(p + 9003, "\0\1q", 3);
+		n = i ? 7000 : 7500;
+		memset(p + 9006, 'w', n);
+		memcpy(p + 9006 + n, "\0\1c", 3);
+		l[0].n = 9006 + n + 3;
+		peer.script = l;
+		go();
+		CHECK_INT(scan.result, i ? SCAN_ACCEPT : SCAN_DOWN);
+		if (i)
+			CHECK_INT(strspn(edits() + strlen("add 0 X: "), "v"), 9000);
+	}
 }
 
 static void
