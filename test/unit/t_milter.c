@@ -133,9 +133,9 @@ test_in(void)
 	for (i = 0; i < LEN(streams); i++) {
 		n = packets(out, sizeof(out), streams[i].in, streams[i].n, &whole);
 		/* what a bad body had before it depends on the cuts: nothing is made of it */
-		if (strstr(streams[i].out, "BAD"))
-			CHECK_MEM(out, 3, streams[i].out, 3);
-		else {
+		if (strstr(streams[i].out, "BAD")) {
+			CHECK(n >= 3 && memmem(out, n, "BAD", 3));
+		} else {
 			CHECK_MEM(out, n, streams[i].out, streams[i].nout);
 			CHECK_SPLIT(packets, streams[i].in, streams[i].n);
 		}

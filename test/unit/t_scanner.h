@@ -269,8 +269,8 @@ get(void *arg, char *p, size_t n, uint64_t at)
 	if (at >= nmail)
 		return 0;
 	/* not all at once */
-	if (n > 3000)
-		n = 3000;
+	if (n > 2999)
+		n = 2999;
 	if (n > nmail - at)
 		n = nmail - at;
 	memcpy(p, mail + at, n);
