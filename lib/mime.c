@@ -116,8 +116,9 @@ piece_drop(struct mime_scan *s, int victim)
 	    (size_t)(s->npieces - victim) * sizeof(*s->piece));
 }
 
-/* Which one has to go so that there is room for x; -1: none. The first two and the last of all stay;
- * of one that is there more than once, the first and the last. npieces: x is not wanted itself. */
+/* Which one has to go so that there is room for x; -1: none. The first two and the last of all
+ * stay; of one that is there more than once, the first and the last. npieces: x is not wanted
+ * itself. */
 static int
 piece_victim(const struct mime_scan *s, const struct mime_piece *x)
 {
@@ -143,13 +144,11 @@ piece_victim(const struct mime_scan *s, const struct mime_piece *x)
 static void
 piece_add(struct mime_scan *s)
 {
-	struct mime_piece x;
+	const size_t n = s->raw.n < PIECE_MAX ? s->raw.n : PIECE_MAX, half = n / 2;
+	const struct mime_piece x = { s->index, (uint16_t)n, s->coded };
 	size_t at = 0;
 	int i, victim;
 
-	x.index = s->index;
-	x.coded = s->coded;
-	x.n = s->raw.n < PIECE_MAX ? s->raw.n : PIECE_MAX;
 	while ((victim = piece_victim(s, &x)) >= 0) {
 		if (victim == s->npieces)
 			return;
@@ -158,8 +157,8 @@ piece_add(struct mime_scan *s)
 	for (i = 0; i < s->npieces; i++)
 		at += s->piece[i].n;
 	s->piece[s->npieces++] = x;
-	memcpy(s->arena + at, s->raw.p, x.n / 2);
-	memcpy(s->arena + at + x.n / 2, s->raw.p + s->raw.n - (x.n - x.n / 2), x.n - x.n / 2u);
+	memcpy(s->arena + at, s->raw.p, half);
+	memcpy(s->arena + at + half, s->raw.p + s->raw.n - (n - half), n - half);
 }
 
 /* The piece with the least index from `from` on: its number, or -1; *at is where in the arena. */
@@ -548,7 +547,7 @@ field_one(struct mime *m, struct mime_scan *s, char ch)
 		value_outside(m, s, ch);
 }
 
-/* Some decode the whole of a field before they look into it: one that begins with an encoded word. */
+/* Some decode the whole of a field before they look into it: if it begins with an encoded word. */
 static void
 field_feed(struct mime *m, struct mime_scan *s, char ch)
 {

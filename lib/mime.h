@@ -8,11 +8,11 @@
 #include "words.h"
 
 enum {
-	MIME_NAME = 512,	/* octets of a name; longer ones are cut in the middle, the end stays */
-	MIME_BOUNDS = 32,	/* boundaries of a message; from then on any line with "--" is one */
-	MIME_RAW = 256,
-	MIME_PIECES = 32,
-	MIME_ARENA = 800
+	MIME_NAME = 512,	/* octets of a name; longer ones are cut in the middle */
+	MIME_BOUNDS = 32,	/* boundaries of a message; then any line with "--" is one */
+	MIME_RAW = 256,		/* octets of a value as it is written */
+	MIME_PIECES = 32,	/* of a parameter, RFC 2231 3 */
+	MIME_ARENA = 800	/* octets of them all */
 };
 
 /*
@@ -37,7 +37,7 @@ void mime_finish(struct mime *m);
 /* A piece of a parameter, RFC 2231 3: n octets in the arena. */
 struct mime_piece {
 	uint16_t index, n;
-	unsigned char what, coded;
+	unsigned char coded;
 };
 
 /* A text of lines with headers in it. */

@@ -29,7 +29,8 @@ keep_init(struct keep *k, char *p, size_t size)
 	k->n = k->run = k->cut = 0;
 }
 
-/* A run of dots and spaces must not push out what is before it, which may be the end. */
+/* A long run of dots and spaces must not push out what is before it, which may be the end; the last
+ * of them may be the dot of what is. */
 void
 keep_put(struct keep *k, char ch)
 {
@@ -39,6 +40,7 @@ keep_put(struct keep *k, char ch)
 	if (k->run > RUN) {
 		k->run = RUN;
 		k->cut = 1;
+		k->p[k->n - 1] = ch;
 		return;
 	}
 	if (k->n == k->size) {
@@ -105,7 +107,7 @@ hex_feed(struct hex *h, char escape, char ch)
 	if (h->n < 3)
 		return 0;
 	h->n = 0;
-	h->held[0] = (char)(hex_digit(h->held[1]) << 4 | hex_digit(h->held[2]));
+	h->held[0] = (char)(16 * hex_digit(h->held[1]) + hex_digit(ch));
 	return 1;
 }
 
@@ -271,8 +273,8 @@ words_text(struct words *w, char ch)
 	return put(w->out, w->base, ch);
 }
 
-/* The beginning of an encoded word, "=?charset?B?": does it go on? Some take everything for a charset,
- * with spaces and question marks too. */
+/* The beginning of an encoded word, "=?charset?B?": does it go on? Some take everything for a
+ * charset, with spaces and question marks too. */
 static int
 words_begin(struct words *w, char ch)
 {

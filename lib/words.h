@@ -6,15 +6,15 @@
 #include <stdint.h>
 
 /* The value of a header field, unfolded and decoded, without white space around it: its length. It
- * is valid UTF-8 (what is not, and control octets, become '?'), cut in the middle if it does not fit
- * (size is at least 9), NUL-terminated. */
+ * is valid UTF-8 (what is not, and control octets, become '?'), cut in the middle if it does not
+ * fit (size is at least 9), NUL-terminated. */
 size_t words_decode(char *dst, size_t size, const char *p, size_t n);
 
 /* The same for n octets of what has been decoded; dst may be p, and has room for a NUL more. n. */
 size_t words_clean(char *dst, const char *p, size_t n);
 
-/* Text that is cut in the middle; of a long run of dots and spaces only the first are kept: they
- * must not push out what is before them, which may be the end of a file name. */
+/* Text that is cut in the middle; of a long run of dots and spaces only some are kept: they must
+ * not push out what is before them, which may be the end of a file name. */
 struct keep {
 	char *p;
 	uint16_t size, n;
@@ -34,8 +34,8 @@ struct hex {
 };
 size_t hex_feed(struct hex *h, char escape, char ch);
 
-/* base64: one octet in, the one that is complete now, or -1. Padding begins anew, what else is there
- * is left out. Both are zero at first. */
+/* base64: one octet in, the one that is complete now, or -1. Padding begins anew, what else is
+ * there is left out. Both are zero at first. */
 int b64_feed(unsigned char *bits, unsigned char *acc, char ch);
 
 /* A charset by its name (a language may be behind it, RFC 2231 5). */

@@ -188,9 +188,9 @@ def message(rnd):
 
 def damaged(mail, rnd):
     """A few small changes where they may matter."""
-    junk = [b'"', b'\\', b';', b'(', b')', b'\n', b'\n ', b'\n\n', b' ', b'\t', b'=', b"'", b'*', b'--',
-            b'%', b'?', b'=?', b'?=', b'\xe9', b'\0', b':', b',', b'filename=', b'name=', b'boundary=',
-            b'\nContent-Type: multipart/mixed\n', b'x']
+    junk = [b'"', b'\\', b';', b'(', b')', b'\n', b'\n ', b'\n\n', b' ', b'\t', b'=', b"'", b'*',
+            b'--', b'%', b'?', b'=?', b'?=', b'\xe9', b'\0', b':', b',', b'filename=', b'name=',
+            b'boundary=', b'\nContent-Type: multipart/mixed\n', b'x']
     for i in range(rnd.randint(1, 4)):
         spots = [m.start() for m in re.finditer(
             rb'(?m)[;="*\'?/:]|^|^--|name|boundary', mail)] or [0]

@@ -28,7 +28,8 @@ TOOLS = [('swaks', 'swaks'), ('curl', 'curl'), ('msmtp', 'msmtp'), ('s-nail', 's
          ('/usr/sbin/clamav-milter', 'clamav-milter'), ('/usr/bin/rspamd', 'rspamd'),
          ('/usr/sbin/spamd', 'spamd'), ('/usr/sbin/spamass-milter', 'spamass-milter')]
 MODULES = [('Net::SMTP', 'perl'), ('IO::Socket::SSL', 'libio-socket-ssl-perl'),
-           ('Authen::SASL', 'libauthen-sasl-perl'), ('Mail::DKIM', 'libmail-dkim-perl')]
+           ('Authen::SASL', 'libauthen-sasl-perl'), ('Mail::DKIM', 'libmail-dkim-perl'),
+           ('MIME::Parser', 'libmime-tools-perl')]
 
 
 def there(tool):
@@ -71,6 +72,7 @@ def main(args):
         import dkim
         import dkimcheck
         import milter
+        import mime
         import read
         import resolve
         import send
@@ -79,7 +81,7 @@ def main(args):
         parts = [('tls', tls), ('tlsclient', tlsclient), ('send', send), ('read', read),
                  ('box', box), ('dkim', dkim), ('dkimcheck', dkimcheck),
                  ('resolve', resolve),
-                 ('bounce', bounce), ('milter', milter)]
+                 ('bounce', bounce), ('milter', milter), ('mime', mime)]
         for name, part in parts:
             if not args[1:] or name in args[1:]:
                 begin = time.monotonic()
