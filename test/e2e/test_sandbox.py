@@ -13,6 +13,9 @@ VARIANTS['sandboxed'] = [
     (r'\{ "\*", "\*", "", 25, ROUTE_MAY, "", "", ROUTE_SMTP \},',
      '{ "*", "*", "[127.0.0.1]", %d, ROUTE_CLEAR, "", "", ROUTE_SMTP },' % SINK)]
 VARIANTS['unboxed'] = VARIANTS['sandboxed'] + [setting('sandbox', '0')]
+VARIANTS['scanned'] = VARIANTS['sandboxed'] + [
+    (r'\{ "", "", 0, DOWN_ACCEPT, 0 \},', '{ "one", "unix:run/one", 1, DOWN_ACCEPT, 5000 },'
+     '{ "two", "inet:127.0.0.1:%d", 1, DOWN_ACCEPT, 5000 },' % (SINK + 1))]
 USER = 65534
 KILLED, DONE = 'killed', 0
 HERE = os.path.join(TOP, 'test', 'sandbox')
@@ -71,8 +74,12 @@ class Probe(Server):
         os.makedirs(self.store, 0o700)
         if user and ROOT:
             os.chown(self.store, user, user)
+        self.prepare()
         self.start()
         self.passwd('alice')
+
+    def prepare(self):
+        pass
 
     def spawn(self):
         with open(self.logname, 'a') as log:
@@ -230,6 +237,20 @@ def switched_off_the_same_acts_are_done():
     assert got == 'ended with 0', got
 
 
+@test
+def the_numbers_are_those_of_the_kernel():
+    arch = {'x86_64': 'X86_64', 'aarch64': 'AARCH64', 'riscv64': 'RISCV64'}.get(os.uname().machine)
+    dirs = ['/usr/include', '/usr/include/%s-linux-gnu' % os.uname().machine]
+    asm = [d for d in dirs if os.path.exists(d + '/asm/unistd.h')]
+    if not arch or not asm or not os.path.exists('/usr/include/linux/audit.h'):
+        raise Skip('no headers of the kernel')
+    r = subprocess.run(['sh', os.path.join(HERE, 'numbers'),
+                        os.environ.get('MAILD_CC') or 'musl-gcc', 'AUDIT_ARCH_' + arch, asm[0],
+                        '/usr/include'], capture_output=True, text=True, timeout=120)
+    assert r.returncode == 0, r.stdout + r.stderr
+    return r.stdout.strip()
+
+
 # ---- an ordinary day ----
 
 class Sink(threading.Thread):
@@ -330,6 +351,42 @@ def day(user, lacks):
     finally:
         s.close()
         sink.close()
+        SERVERS.remove(s)
+
+
+class Scanned(Probe):
+    def prepare(self):
+        os.mkdir(self.path('run'))
+        os.chmod(self.path('run'), 0o755)
+        unix = socket.socket(socket.AF_UNIX)
+        unix.bind(self.path('run', 'one'))
+        os.chmod(self.path('run', 'one'), 0o666)
+        unix.listen()
+        self.scanners = [unix, socket.create_server(('127.0.0.1', SINK + 1), reuse_port=True)]
+
+
+@both
+def scanners_are_reached(user):
+    """Through a socket of the store and a port that a row names; they hang up at once."""
+    s = Scanned('connect', user=user, variant='scanned')
+    came = [0, 0]
+
+    def hang_up(i):
+        with contextlib.suppress(OSError):
+            while True:
+                s.scanners[i].accept()[0].close()
+                came[i] += 1
+    for i in (0, 1):
+        threading.Thread(target=hang_up, args=(i,), daemon=True).start()
+    try:
+        s.deliver(message('scanned'))
+        assert min(came) > 0, (came, s.log())
+        assert LANDLOCK < 4 or s.use() == errno.EACCES
+    finally:
+        for x in s.scanners:
+            x.shutdown(socket.SHUT_RDWR)
+            x.close()
+        s.close()
         SERVERS.remove(s)
 
 
