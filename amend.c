@@ -216,6 +216,7 @@ envelope(struct inspection *i)
 	from = sender(i, mailbox);
 	if (letter_begin(&i->letter, slot, from, strlen(from), rest) != R_OK)
 		return -1;
+	memcpy(i->letter.id, old->id, sizeof(i->letter.id));	/* the one that scanners know */
 	for (at = (uint64_t)n; (n = envelope_line(old, at, line)) > 0; at += (uint64_t)n)
 		if (!instead)
 			old_rcpt(i, line);

@@ -474,10 +474,12 @@ check(struct smtp *s, const char *sender, void (*go)(struct smtp *s))
 static enum spf_result
 outcome(struct visit *v)
 {
-	enum spf_result r = v->pending ? SPF_TEMPERROR : v->check->result;
+	enum spf_result r = v->check->result;
 
 	if (v->pending)
 		spf_cancel(v->check);
+	if (v->pending && r != SPF_FAIL)	/* else only its words are still to come */
+		r = SPF_TEMPERROR;
 	v->pending = 0;
 	return r;
 }
@@ -530,6 +532,8 @@ guard_mail(struct smtp *s)
 	v->letter_rule = NULL;
 	v->mark = v->accepted = 0;
 	v->spf_helo = v->spf = SPF_NONE;
+	if (conn_listener(s->c)->protocol != LOCAL && limit_count(C_MESSAGES, &s->c->peer) < 0)
+		return "450 4.7.1 Too many messages, try again later";
 	if (!v->stranger)
 		return NULL;
 	if (s->sender[0] && addr_mailbox8(&a, s->sender, strlen(s->sender)) == 0 &&

@@ -243,7 +243,10 @@ letter_abort(struct letter *l)
 	if (l->pending)
 		(void)store_commit(1);
 	letter_unpen(l);
+	/* nothing that counts is in it, but a large one takes room on the disk */
+	if (l->fd >= 0 && !l->named && (uint64_t)l->size > letter_small && ftruncate(l->fd, 0) < 0)
+		store_trouble("scratch");
 	if (l->fd >= 0)
-		(void)close(l->fd);	/* nothing that counts is in it */
+		(void)close(l->fd);
 	l->fd = -1;
 }

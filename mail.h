@@ -331,6 +331,7 @@ struct letter {
 	off_t size;			/* bytes so far */
 	off_t pushed;			/* up to here the disk was asked to write */
 	off_t journal;			/* where its record's payload is in the journal */
+	int named;			/* the file is in the queue */
 	struct pen *pen;		/* what is not in the file yet; NULL: nothing */
 	int pending;			/* finished, `done` not yet told */
 	struct user_set to;		/* local accounts, each once */

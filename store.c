@@ -355,7 +355,8 @@ enqueue(struct letter *l)
 	(void)snprintf(out, sizeof(out), "spool/out/%s", l->id);
 	if (ftruncate(l->fd, l->size) < 0 || fsync(l->fd) < 0)
 		return -1;
-	if (name_large(l, from, queue, out) == 0)
+	l->named = name_large(l, from, queue, out) == 0;
+	if (l->named)
 		return 0;
 	/* it will be refused, and must not come nevertheless */
 	e = errno;

@@ -75,6 +75,16 @@ HOSTNAME = setting_text('hostname', 'mx.example.org')
 CLEAR = (r'(?m)^(\t\{ "[^"]*",\s*\d+, TLS_START,\s*(?:SUBMISSION|POP3),\s*)0 \}', r'\g<1>1 }')
 FASTLOGIN = setting('login_delay', '200')
 
+def table(kind, *rows):
+    """All rows of a table of config.h."""
+    return (r'(?s)(struct %s \w+\[\] = \{\n).*?(\n\};)' % kind,
+            r'\1' + '\\n'.join('\\t{ %s },' % r for r in rows) + r'\2')
+
+
+# Everybody comes in as if he were no stranger.
+WELCOME = [table('policy', 'F_EARLY, A_ACCEPT'), table('limit', 'C_OPEN, 0, 0, 0, 0'),
+           setting('greeting_pause', '0'), setting('tarpit', '0'), setting('tarpit_max', '0')]
+
 VARIANTS = {
     # the shipped settings
     'default': [],
@@ -739,6 +749,7 @@ def crlf(data):
 TRACE = re.compile(
     rb'Return-Path: <(?P<path>[^\r\n]*)>\r\n'
     rb'(?:Delivered-To: (?P<delivered>[^\r\n]+)\r\n)?'
+    rb'(?P<results>Authentication-Results: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*)?'
     rb'(?P<received>Received: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*)')
 RECEIVED = re.compile(
     rb'Received: from (?P<helo>\S+) \((?P<info>[^()]*(?:\([^()]*\)[^()]*)*)\)\s+'

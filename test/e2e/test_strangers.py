@@ -13,12 +13,6 @@ JUNK = b'X-Spam-Flag: YES'
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def table(kind, rows):
-    """All rows of a table of config.h."""
-    return (r'(?s)(struct %s %ss?\[\] = \{\n|struct %s \w+\[\] = \{\n).*?(\n\};)' % (kind, kind, kind),
-            r'\1' + ''.join('\\t{ %s },\\n' % r for r in rows) + r'\2')
-
-
 RULES = [
     'IN_CONNECTION, "", "*.barred.test", DO_REFUSE, "keep out"',
     'IN_CONNECTION, "", "127.1.99.5", DO_ACCEPT, ""',
@@ -45,8 +39,8 @@ LIMITS = ['C_OPEN, 500, 500, 0, 0', 'C_REFUSED, 5, 50, 600000, 600000',
 STRANGERS = [
     HOSTNAME, DOMAINS, FASTLOGIN, CLEAR,
     (r'(name_servers\[\] = \{)[^}]*\}', r'\1 "%s#%d" }' % DNS),
-    table('trusted', ['"127.0.0.1/32", "", 0']),
-    table('rule', RULES), table('dnslist', LISTS), table('limit', LIMITS),
+    table('trusted', '"127.0.0.1/32", "", 0'),
+    table('rule', *RULES), table('dnslist', *LISTS), table('limit', *LIMITS),
     setting('greeting_pause', '200'), setting('guard_wait', '3000'), setting('grey_wait', '2000'),
     setting('tarpit', '100'), setting('tarpit_max', '300'),
 ]

@@ -21,7 +21,7 @@ static struct {
 	char name[2 * DNS_NAME];
 	enum dns_type type;
 } asked[8];
-static int greeted, resumed, wrong, reached, greys;
+static int greeted, resumed, wrong, reached, greys, busy;
 static enum res grey = R_TEMP;
 static enum spf_result spf_said;
 static struct spf *spf_asked;
@@ -150,6 +150,8 @@ int
 limit_count(enum counted what, const struct ip *peer)
 {
 	(void)peer;
+	if (what == C_MESSAGES)
+		return busy ? -1 : 0;
 	CHECK_INT(what, C_REFUSED);
 	wrong++;
 	return 0;
@@ -465,6 +467,9 @@ counts_wrong(void)
 	clean();
 	hello("client.test");
 	mail("x@y.test", SPF_PASS);
+	busy = 1;
+	starts(guard_mail(&session), "450 4.7.1 Too many messages");
+	busy = 0;
 	guard_wrong(&session);
 	CHECK_INT(wrong, 1);
 	CHECK(rcpt() == NULL);
