@@ -161,7 +161,7 @@ interop:
 
 # In network namespaces of its own; as root, on Debian: mail to Postfix, Exim and others, and back.
 relay:
-	CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/relay/run
+	CC="$(CC)" BEARSSL="$(BEARSSL)" VECTORS="$(VECTORS)" sh test/relay/run
 
 crash:
 	CC="$(CC)" BEARSSL="$(BEARSSL)" sh test/crash/run $(CRASH)

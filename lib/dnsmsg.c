@@ -62,7 +62,7 @@ kind_of(int ch)
 {
 	if (text_alnum(ch) || ch == '-' || ch == '_')
 		return HOST;
-	return ch > ' ' && ch <= '~' && ch != '.' && ch != '\\' ? PRINTABLE : STRANGE;
+	return ch >= ' ' && ch <= '~' && ch != '.' && ch != '\\' ? PRINTABLE : STRANGE;
 }
 
 /* Append a label to the text of a name: the worst kind of its octets, or -1: too long. */

@@ -31,7 +31,7 @@ struct spf {
 	/* From spf_check() itself only if no look-up is possible (no domain, DNS too busy). */
 	void (*done)(struct spf *s);
 	void *arg;			/* the caller's */
-	enum spf_result result;
+	enum spf_result result;		/* SPF_FAIL before `done`: only `words` are still to come */
 	/* SPF_FAIL: what the domain says about it (exp=); errors: what is wrong (ours); else "".
 	 * Printable ASCII, as text_escape() writes it. */
 	char words[SPF_WORDS];

@@ -257,7 +257,7 @@ names(void)
 		{ ".a", NULL },
 		{ "a..b", NULL },
 		{ "a.b..", NULL },
-		{ "a b", NULL },
+		{ "a b!%.c", "a b!%.c" },	/* %_ in SPF, RFC 7208 7.3 */
 		{ "a\tb", NULL },
 		{ "a\\b", NULL },
 		{ "\xc3\xa4.example", NULL },
@@ -452,7 +452,7 @@ chains(void)
 	rr_name(0, "@12", CNAME, 40, "");
 	EXPECT("a.example", DNS_MX, M_REFUSED);
 	begin(0x8180, "a.example", DNS_MX);
-	rr_name(0, "@12", CNAME, 40, "b c.example");
+	rr_name(0, "@12", CNAME, 40, "b\tc.example");
 	EXPECT("a.example", DNS_MX, M_REFUSED);
 	/* loops */
 	begin(0x8180, "a.example", DNS_A);
