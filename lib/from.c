@@ -41,14 +41,18 @@ is_space(int ch)
 	return ch == ' ' || ch == '\t' || ch == '\n';
 }
 
-/* One character of text: printable, or beyond ASCII. */
+/* One character of text: printable, or beyond ASCII; names in Latin-1 are still about. */
 static size_t
 character(const struct cursor *c)
 {
+	size_t n;
+
 	if (c->p == c->end)
 		return 0;
-	if (*c->p & 0x80)
-		return addr_utf8(c->p, (size_t)(c->end - c->p));
+	if (*c->p & 0x80) {
+		n = addr_utf8(c->p, (size_t)(c->end - c->p));
+		return n ? n : (unsigned char)*c->p >= 0xa0;
+	}
 	return *c->p > 32 && *c->p < 127;
 }
 
@@ -185,19 +189,28 @@ addr_spec(struct cursor *c, char dst[ADDR_DOMAIN + 1])
 	return cfws(c) < 0 || !domain(c, dst) || cfws(c) < 0 ? -1 : 0;
 }
 
-/* The display name, if any, up to its <: 0 or -1. */
+/*
+ * The display name, if any, up to its <: 0 or -1. Scripts write a@b.example <a@b.example>, which no
+ * RFC allows: *shown is that domain, "" if there is none.
+ */
 static int
-phrase(struct cursor *c)
+phrase(struct cursor *c, char shown[ADDR_DOMAIN + 1])
 {
 	int words = 0;
 
+	*shown = '\0';
 	while (cfws(c) == 0) {
-		if (quoted(c) || atom(c))
+		if (quoted(c) || atom(c)) {
 			words = 1;
-		else if (words && at(c, '.'))
+		} else if (words && at(c, '.')) {
 			c->p++;
-		else
+		} else if (words && at(c, '@') && !*shown) {
+			c->p++;
+			if (!domain(c, shown))
+				return -1;
+		} else {
 			return at(c, '<') ? 0 : -1;
+		}
 	}
 	return -1;
 }
@@ -205,15 +218,16 @@ phrase(struct cursor *c)
 static int
 mailbox(struct cursor *c, char dst[ADDR_DOMAIN + 1])
 {
+	char shown[ADDR_DOMAIN + 1];
 	struct cursor start = *c;
 
 	if (addr_spec(c, dst) == 0)
 		return 0;
 	*c = start;
-	if (phrase(c) < 0)
+	if (phrase(c, shown) < 0)
 		return -1;
 	c->p++;
-	if (addr_spec(c, dst) < 0 || !at(c, '>'))
+	if (addr_spec(c, dst) < 0 || !at(c, '>') || (*shown && strcmp(shown, dst) != 0))
 		return -1;
 	c->p++;
 	return cfws(c);
