@@ -221,7 +221,7 @@ mailbox(struct cursor *c, char dst[ADDR_DOMAIN + 1])
 	char shown[ADDR_DOMAIN + 1];
 	struct cursor start = *c;
 
-	if (addr_spec(c, dst) == 0)
+	if (addr_spec(c, dst) == 0 && !at(c, '<'))
 		return 0;
 	*c = start;
 	if (phrase(c, shown) < 0)
