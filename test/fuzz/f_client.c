@@ -12,6 +12,7 @@
 #include "client.h"
 #include "house.h"
 #include "lib/text.h"
+#include "store.h"
 #include "wire.h"
 
 enum { MOST = 1 << 12, LETTERS = 4, TEXT = 1 << 12 };

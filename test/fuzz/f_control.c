@@ -9,6 +9,7 @@
  * is an id or a domain comes to the relay. The first octet cuts.
  */
 #include "house.h"
+#include "store.h"
 #include "wire.h"
 #define flush flush_queue	/* the loop has such ones too */
 #define address address_of

@@ -69,7 +69,8 @@ make_commands(char *in, size_t size, unsigned mask)
 	for (i = 1; i < 8; i++)
 		if (mask >> i & 1)
 			n += (size_t)snprintf(in + n, size - n, "DELE %d\r\nRETR %d\r\n", i, i + 1);
-	return n + (size_t)snprintf(in + n, size - n, "%sSTAT\r\nQUIT\r\n", mask & 1 ? "RSET\r\n" : "");
+	return n + (size_t)snprintf(in + n, size - n, "%sSTAT\r\nQUIT\r\n",
+	    mask & 1 ? "RSET\r\n" : "");
 }
 
 /* Lines, as far as they came before a connection was cut; the first ones are replies. */

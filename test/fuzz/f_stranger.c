@@ -4,9 +4,9 @@
 /*
  * A session of a stranger with all that is found out about it: its name, lists, HELO, SPF, and of
  * its letters signatures, policies, rules, attachments (guard.c, inspect.c, amend.c). Behind a line
- * "%%" stand the answers of the DNS, a line each; which one a question gets its name says. Whole and
- * in pieces: the same replies, the same letters. What is kept has an envelope that can be read, our
- * trace field, and the results of nobody who claims to be us. Nothing is left under way.
+ * "%%" stand the answers of the DNS, a line each; which one a question gets its name says. Whole
+ * and in pieces: the same replies, the same letters. What is kept has an envelope that can be read,
+ * our trace field, and the results of nobody who claims to be us. Nothing is left under way.
  */
 #include <strings.h>
 
@@ -45,7 +45,8 @@ dns_ask(struct dns_query *q, const char *name, enum dns_type type)
 	q->slot = -1;
 	for (i = 0; i < n; i++) {
 		HOLDS(name[i]);
-		if (name[i] <= ' ' || name[i] > '~' || (name[i] == '.' && i && name[i - 1] == '.')) {
+		if (name[i] <= ' ' || name[i] > '~' ||
+		    (name[i] == '.' && i && name[i - 1] == '.')) {
 			errno = EINVAL;
 			return -1;
 		}
@@ -97,36 +98,38 @@ record(struct dns_answer *a, char *dst, const char *p, size_t n, enum dns_type t
 	}
 	dst[i] = '\0';
 	HOLDS(ip_parse(&r->ip, type == DNS_AAAA ? "2001:db8::7" : "198.51.100.7") == 0);
-	if (n && p[0] >= '0' && p[0] <= '9')
-		HOLDS(ip_parse(&r->ip, "127.0.0.1") == 0 && (r->ip.a[15] = (unsigned char)(p[0] - '0'), 1));
+	if (n && p[0] >= '0' && p[0] <= '9') {
+		HOLDS(ip_parse(&r->ip, "127.0.0.1") == 0);
+		r->ip.a[15] = (unsigned char)(p[0] - '0');
+	}
 }
 
 static void
 deliver(struct question *k)
 {
-	static struct dns_answer a;
+	static struct dns_answer answer;
 	struct dns_query *q = k->q;
 	const char *p = k->line < LINES ? line[k->line] : "N", *e;
-	size_t n = k->line < LINES ? nline[k->line] : 1, used = 0, len;
+	size_t n = k->line < LINES ? nline[k->line] : 1, at = 0, len;
 	char *b = malloc(SAID + LINES);		/* of this call only */
 
 	HOLDS(b != NULL);
-	a.n = a.cut = 0;
-	a.status = DNS_OK;
+	answer.n = answer.cut = 0;
+	answer.status = DNS_OK;
 	if (!n || *p == 'N' || *p == 'D' || *p == 'S' || *p == 'T')
-		a.status = !n || *p == 'N' ? DNS_NXDOMAIN : *p == 'D' ? DNS_NODATA : *p == 'S' ?
-		    DNS_SERVFAIL : DNS_TIMEOUT;
-	for (; a.status == DNS_OK && a.n < DNS_RRS; p = e + 1, n -= len + 1) {
+		answer.status = !n || *p == 'N' ? DNS_NXDOMAIN : *p == 'D' ? DNS_NODATA :
+		    *p == 'S' ? DNS_SERVFAIL : DNS_TIMEOUT;
+	for (; answer.status == DNS_OK && answer.n < DNS_RRS; p = e + 1, n -= len + 1) {
 		e = memchr(p, 1, n);
 		len = e ? (size_t)(e - p) : n;
-		record(&a, b + used, p, len, k->type);
-		used += len + 1;
+		record(&answer, b + at, p, len, k->type);
+		at += len + 1;
 		if (!e)
 			break;
 	}
 	k->q = NULL;
 	q->slot = -1;
-	q->done(q, &a);
+	q->done(q, &answer);
 	free(b);
 }
 
@@ -334,7 +337,7 @@ field_is(const char *p, const char *end, const char *name)
 	return (size_t)(end - p) > n && text_is(p, n, name) && p[n] == ':';
 }
 
-/* The lines of the envelope; each recipient is one of ours, or was led out by an alias or a rule. */
+/* The lines of the envelope. */
 static void
 look_envelope(const char *p, const char *end)
 {

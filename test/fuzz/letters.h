@@ -333,14 +333,4 @@ letters_go(const uint8_t *data, size_t *size)
 	return seed;
 }
 
-static void
-letters_both(const char *p, size_t n, uint32_t seed)
-{
-	wire_slow = 0;
-	letters_session(&whole, p, n, 0);
-	wire_slow = 1;
-	letters_session(&cut, p, n, seed);
-	letters_compare();
-}
-
 #endif

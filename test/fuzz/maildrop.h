@@ -248,11 +248,4 @@ drop_reply(const char **p, const char *end)
 	return 0;
 }
 
-/* Two numbers behind a word. */
-static int
-drop_numbers(const char *l, unsigned long *a, unsigned long *b)
-{
-	return sscanf(l, "%*s %lu %lu", a, b) == 2;
-}
-
 #endif
