@@ -526,7 +526,7 @@ show(struct inspection *i, const struct scanner *row)
 	i->scan.done = scan_done;
 	i->scan.arg = s;
 	s->visit.pending = scan_start(&i->scan, row, &f) == 0;
-	guard_later(s, 0, row->ms + 1000, scanned);
+	guard_later(s, 0, 4 * row->ms + 1000, scanned);	/* it keeps the time itself */
 }
 
 static void
