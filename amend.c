@@ -453,8 +453,9 @@ amend_body(struct inspection *i, const char *p, size_t n)
 	size_t k;
 
 	if (!p) {
+		i->lost = i->rebodied && i->rebodied != i->scanner + 1;
+		i->rebodied = i->scanner + 1;
 		letter_abort(&i->body);
-		i->rebodied = 1;
 		(void)letter_begin(&i->body, slot, "", 0, "");
 		letter_text(&i->body, "", 0);
 	}

@@ -482,7 +482,9 @@ scanned(struct smtp *s)
 		answer(s, NULL);
 		return;
 	case SCAN_DOWN:
-		if (row->down == DOWN_TEMPFAIL) {
+		if (i->rebodied == i->scanner + 1)
+			i->rebodied = 0;	/* it may be half of one */
+		if (row->down == DOWN_TEMPFAIL || i->lost) {
 			answer(s, "451 4.7.1 A content scanner is not there, try again later");
 			return;
 		}

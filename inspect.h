@@ -35,8 +35,9 @@ struct inspection {
 	int scanner;			/* row of scanners[] */
 	struct scan scan;
 	size_t nedits;
-	int rebodied;			/* a scanner gave a new body, */
+	int rebodied;			/* the scanner that gave a new body, from 1, */
 	struct letter body;		/* which is the text of this */
+	int lost;			/* the one of a scanner before it is not there any more */
 
 	struct letter letter;
 

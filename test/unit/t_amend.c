@@ -306,6 +306,10 @@ bodies(void)
 	CHECK_INT(amend_body(&in, "new\r", 4), 0);
 	CHECK_INT(amend_body(&in, "\n", 1), 0);
 	CHECK_STR(done(), TOP "Received: us\n" HEAD "\nnew\n");
+	CHECK_INT(in.rebodied, 1);
+	in.scanner = 1;
+	CHECK_INT(amend_body(&in, NULL, 0), 0);
+	CHECK(in.lost && in.rebodied == 2);
 	start("");
 	CHECK_STR(done(), TOP "Received: us\n\nbody\n");
 }
