@@ -15,6 +15,7 @@ import names
 import parts
 import prepare
 import servers
+import strangers
 import world
 from world import Host
 
@@ -32,7 +33,7 @@ class World:
         self.dns = Host('dns.test', world.DNS, ['dns'],
                         [names.AUTHORITY, names.NASTY, names.DEAD])
         dkim = self.m1.dkim()
-        names.start(self.dns, [dkim])
+        names.start(self.dns, [dkim, prepare.signing()])
         self.px = Host('mx.px.test', 20, ['postfix'], [21, 22, 23])
         servers.postfix(self.px, dkim)
         self.ex = Host('mx.ex.test', 30, ['exim'], [31])
@@ -50,6 +51,7 @@ class World:
                        (world.NET4, names.DEAD, world.NET4, names.NASTY))
         self.m1.secrets(kit.read(prepare.KEYS + '/ca.pem'), 'good %s %s' % servers.SMART,
                         'bad %s wrong-%s' % servers.SMART)
+        self.one.sh('ip route add 203.0.113.0/24 dev eth0; ip route add 2001:db8:1::/64 dev eth0')
         for m in (self.m1, self.m2, self.m6):
             m.start()
         self.alice = letters.Desk(self.m1)
@@ -70,7 +72,7 @@ class World:
 def run_parts(w, chosen):
     """All are begun, then one after the other is looked at."""
     going = []
-    for f in parts.PARTS:
+    for f in parts.PARTS + strangers.PARTS:
         if chosen and f.__name__.strip('_') not in chosen:
             continue
         g = f(w)

@@ -66,6 +66,13 @@ LOCAL = {
            'badname.test', 'badpin.test', 'primary.test'],
     'os': [], 'ch': [],
 }
+# domain: what it says about those who send for it
+POLICIES = {'strict.test': 'v=spf1 ip4:192.0.2.1 -all', 'nameless.test': 'v=spf1 ?all'}
+for short in ('maild', 'two', 'six', 'px', 'ex', 'os', 'ch'):
+    POLICIES['%s.test' % short] = 'v=spf1 mx -all'
+    POLICIES['mx.%s.test' % short] = 'v=spf1 a -all'
+for domain in ('strict', 'px', 'maild', 'two'):
+    POLICIES['_dmarc.%s.test' % domain] = 'v=DMARC1; p=reject'
 # unbound asks nasty.py for these
 STRANGE = ['servfail.test', 'refused.test', 'silent.test', 'lame.test', 'garbage.test']
 
@@ -92,6 +99,7 @@ def zone(records):
             out.append('%s. IN PTR %s.' % (nibbles, h))
     for d, l in sorted(EXCHANGERS.items()):
         out += ['%s. IN MX %d %s.' % (d, p, x) for p, x in l]
+    out += ['%s. IN TXT "%s"' % p for p in sorted(POLICIES.items())]
     out += ['%s. IN CNAME %s.' % c for c in sorted(CNAMES.items())]
     return '\n'.join(out + records) + '\n'
 

@@ -8,11 +8,13 @@ import signal
 
 import kit
 from names import local
-from prepare import BUILD, KEYS
+from prepare import BUILD, KEYS, SELECTOR, SIGNED
 from world import DNS, NET4, NET6
 
 SMART = ('maild', 'a smart Password')  # what the smarthost wants
 PASSWORD = kit.PASSWORD
+# Exim's addresses of another network, without a name: what nameless.test sends comes from there
+NAMELESS = '203.0.113.31', '2001:db8:1::1f'
 
 
 def key(h, name, owner='root'):
@@ -62,7 +64,8 @@ smtp_tls_security_level = may
 smtpd_tls_loglevel = 1
 smtp_tls_loglevel = 1
 smtpd_tls_received_header = yes
-smtpd_milters = inet:127.0.0.1:8891
+smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:8893
+non_smtpd_milters = inet:127.0.0.1:8892
 milter_default_action = tempfail
 minimal_backoff_time = 5s
 maximal_backoff_time = 10s
@@ -95,10 +98,11 @@ postlog unix-dgram n - n - 1 postlogd
 
 def postfix(h, dkim):
     """dkim: the key of maild.test, as the zone has it."""
-    h.logs = ('/var/log/postfix.log', '/var/log/opendkim.log')
+    h.logs = ('/var/log/postfix.log', '/var/log/opendkim.log', '/var/log/opendmarc.log')
     h.user('postfix', 911)
     h.user('postdrop', 912)
     h.user('opendkim', 913)
+    h.user('opendmarc', 923)
     for i, u in enumerate(('bob', 'carl', 'dora', 'late')):
         h.user(u, 2001 + i)
     cert, private = key(h, 'mx.px.test')
@@ -122,13 +126,26 @@ def postfix(h, dkim):
     # key from the zone)
     h.write('/etc/keys', '%s %s\n' % (dkim.split()[0].rstrip('.'), ''.join(
         re.findall('"([^"]*)"', dkim))))
+    # what its own people send is signed
+    h.write('/etc/sign.pem', kit.read(KEYS + '/dkim.pem'), 0o600, 'opendkim')
+    h.write(
+        '/etc/opendkim-sign.conf', 'Mode s\nSocket inet:8892@127.0.0.1\nUserID opendkim\n'
+        'Domain %s\nSelector %s\nKeyFile /etc/sign.pem\nCanonicalization relaxed/simple\n'
+        'Syslog no\nPidFile /run/opendkim-sign.pid\n' % (SIGNED, SELECTOR))
+    h.write(
+        '/etc/opendmarc.conf', 'Socket inet:8893@127.0.0.1\nUserID opendmarc\n'
+        'AuthservID mx.px.test\nTrustedAuthservIDs mx.px.test\nSPFIgnoreResults true\n'
+        'SPFSelfValidate true\nSyslog false\nPidFile /run/opendmarc.pid\n')
     h.sh('''mkdir -p /var/spool/postfix /var/lib/postfix; chown postfix /var/lib/postfix
         touch /var/log/postfix.log
         postfix set-permissions 2>/dev/null || :
         chgrp postdrop /usr/sbin/postdrop /usr/sbin/postqueue
         chmod 2755 /usr/sbin/postdrop /usr/sbin/postqueue''')
     h.start(['opendkim', '-f', '-x', '/etc/opendkim.conf'], '/var/log/opendkim.log')
-    h.wait_port(8891)
+    h.start(['opendkim', '-f', '-x', '/etc/opendkim-sign.conf'], '/var/log/opendkim.log')
+    h.start(['opendmarc', '-f', '-c', '/etc/opendmarc.conf'], '/var/log/opendmarc.log')
+    for port in (8891, 8892, 8893):
+        h.wait_port(port)
     h.start(['postfix', 'start-fg'], '/var/log/postfix-start.log')
     h.wait_port(25)
 
@@ -178,6 +195,7 @@ begin transports
 remote_smtp:
   driver = smtp
   message_linelength_limit = 100000
+  interface = ${if eq{$sender_address_domain}{nameless.test}{<; %(nameless)s}}
 local_delivery:
   driver = appendfile
   directory = $home/Maildir
@@ -198,6 +216,8 @@ plain:
 
 
 def exim(h):
+    h.sh('''ip addr add %s/24 dev eth0
+        ip addr add %s/64 dev eth0 nodad preferred_lft 0''' % NAMELESS)
     h.logs = ('/var/log/exim/mainlog', '/var/log/exim/paniclog')
     h.user('Debian-exim', 914)
     for i, u in enumerate(('bob', 'carl')):
@@ -206,7 +226,8 @@ def exim(h):
     h.write(
         '/etc/exim4/exim4.conf', EXIM %
         dict(domains=' : '.join(local('ex')), cert=cert, key=private, plain4='%s31' % NET4,
-             plain6='%s%x' % (NET6, 31), name=SMART[0], password=SMART[1]), 0o640,
+             plain6='%s%x' % (NET6, 31), nameless=' ; '.join(NAMELESS),
+             name=SMART[0], password=SMART[1]), 0o640,
         'root:Debian-exim')
     h.sh('''mkdir -p /var/spool/exim /var/log/exim
         chown Debian-exim:Debian-exim /var/spool/exim /var/log/exim
