@@ -366,6 +366,8 @@ early(struct mime *m, struct mime_scan *s, int where)
 		piece_add(s);	/* the whole of it will be another with this index */
 	else
 		tell(m, &s->name);
+	if (s->what != BOUNDARY && s->words.state != W_TEXT)
+		tell(m, &s->raw);	/* what may be an encoded word need not be one */
 }
 
 /* An octet of the value: to the name, and as it is written. */
@@ -496,17 +498,39 @@ type_end(struct mime *m, struct mime_scan *s)
 	s->nword = s->gap = 0;
 }
 
-/* Between the parameters: a word of ours and "=", wherever they are. */
-static void
-look(struct mime_scan *s, char ch)
+/* A comment: 1 if the octet is in it. For some a semicolon never is. */
+static int
+comment(struct mime_scan *s, char ch, int begins)
 {
 	if (s->comment && ch != ';') {
 		s->comment = (unsigned char)(s->comment + (ch == '(' && s->comment < 0xff) -
 		    (ch == ')'));
-		return;
+		return 1;
 	}
-	s->comment = ch == '(' && s->nword;
-	if (ch == '\\')
+	s->comment = ch == '(' && begins;
+	return 0;
+}
+
+static void
+type_feed(struct mime *m, struct mime_scan *s, char ch)
+{
+	if (comment(s, ch, !s->nword))
+		return;
+	if (token(ch) || ch == '/')
+		word_put(s, ch);
+	else if (ch == '=' && param_which(s))
+		param_begin(s);
+	else if (ch == ')')
+		s->nword = 0;
+	else if (s->nword && ch != '"')
+		type_end(m, s);
+}
+
+/* Between the parameters: a word of ours and "=", wherever they are. */
+static void
+look(struct mime_scan *s, char ch)
+{
+	if (comment(s, ch, s->nword) || ch == '\\')
 		return;
 	if (token(ch))
 		word_put(s, ch);
@@ -524,12 +548,7 @@ field_one(struct mime *m, struct mime_scan *s, char ch)
 	if (s->fold && !white(ch))
 		s->fold = 0;
 	if (s->at == P_TYPE) {
-		if (token(ch) || ch == '/')
-			word_put(s, ch);
-		else if (ch == '=' && param_which(s))
-			param_begin(s);
-		else if (s->nword && ch != '"')
-			type_end(m, s);
+		type_feed(m, s, ch);
 		return;
 	}
 	if (s->at == P_WORD) {

@@ -139,9 +139,11 @@ static const struct vector parameters[] = {
 	{ "; filename=\"=?utf-8?x?a?=.exe\"", "=?utf-8?x?a?=.exe|=?utf-8?x?a?=.exe|" },
 	{ "; filename=\"=?a b?q?c.exe\"", "c.exe|=?a b?q?c.exe|" },
 	{ "; filename=\"=?x =?utf-8??q?a.exe?=\"", "=?x a.exe|=?x =?utf-8??q?a.exe?=|" },
-	{ "; filename==?utf-8?q?a;b.exe?=; filename=c", "a|a;b.exe|c|" },
-	{ "; filename==?utf-8?q?a;filename=c", "a|a;filename|=?utf-8?q?a;filename|c|" },
+	{ "; filename==?utf-8?q?a;b.exe?=; filename=c", "a|=?utf-8?q?a|a;b.exe|c|" },
+	{ "; filename==?utf-8?q?a;filename=c",
+	    "a|=?utf-8?q?a|a;filename|=?utf-8?q?a;filename|c|" },
 	{ "; filename==?utf-8?q?a?=b", "a|ab|" },
+	{ "; filename=\"=?a.exe\" b", "=?a.exe|=?a.exe b|=?a.exe b|" },
 	{ "; filename\\*=utf-8''a; filename*1=.exe", "a|a.exe|a.exe|" },
 	{ "; filename=\"=?x?q?a.exe\"", "a.exe|=?x?q?a.exe|" },
 	{ "; filename=\"=?x?b?YS5\"", "a|=?x?b?YS5|" },
@@ -207,6 +209,8 @@ static const struct vector messages[] = {
 	    "Content-Type: x/y; name=1\n",
 	    "1|" },
 	/* messages in it */
+	{ "Content-Type: (a (b); c) \"message/rfc822\"\n\nContent-Type: (;name=1\n", "1|" },
+	{ "Content-Type: (name) x/y (a b; c) name (d)=1; (e) name=2\n", "1|2|" },
 	{ "Content-Type: message/rfc822\n\nSubject: x\nContent-Type: x/y; name=1\n\n"
 	    "Content-Type: x/y; name=2\n", "1|" },
 	{ "Content-Type: message/rfc822\n\nContent-Type: message/rfc822; name=1\n\n"

@@ -104,6 +104,7 @@ fields(void)
 		{ "Subject: x\n\tList-Id: <dev.example>\n", 0 },
 		{ "Subject: x\nList-ID: x <dev.example>\nSubject: y\n", 8 },
 		{ "List-ID: x <dev.example>\nSubject: [invoice]\n", 7 },
+		{ "Subject: [invoice]\nList-ID: x <dev.example>\n", 7 },
 		{ "Subject: =?iso-8859-1?q?=5Binvoice=5D?=\n", 7 },
 		{ "Subject: =?iso-8859-1?q?=e9?=\n", 9 },
 		{ "Subject: \xc3\xa9\xc3\n", 9 },
