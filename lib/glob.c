@@ -7,8 +7,8 @@
 static const char *
 set(const char *pat, int ch, int *in)
 {
-	int not = pat[1] == '!' || pat[1] == '^', from, to;
-	const char *s = pat + 1 + not;
+	int negate = pat[1] == '!' || pat[1] == '^', from, to;
+	const char *s = pat + 1 + negate;
 
 	*in = 0;
 	do {
@@ -24,7 +24,7 @@ set(const char *pat, int ch, int *in)
 		*in |= ch >= from && ch <= to;
 		s++;
 	} while (*s != ']');
-	*in ^= not;
+	*in ^= negate;
 	return s + 1;
 }
 
