@@ -264,6 +264,8 @@ def forwarding(w):
     returned(w, chain, 'forwarded twice (SRS1): the report finds back to ex.test')
     log = w.m2.words()
     check('forwarded twice: SRS1 was there', re.search('(?i)srs1', log + w.px.log()))
+    check("forwarded twice: the report's signature holds", w.m1.events(
+        r' check from=%s11 ' % re.escape(NET4), 'dkim=pass', 'dmarc=pass', r'author=px\.test'))
     check('forwarded to nobody: postmaster is told', until(
         lambda: boxed(w.m1, 'carol', none.token), 20))
     rounds = [len(w.m1.events(' sent ', 'ping@two.test')), len(w.m2.events(' sent ',

@@ -66,6 +66,7 @@ smtp_tls_loglevel = 1
 smtpd_tls_received_header = yes
 smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:8893
 non_smtpd_milters = inet:127.0.0.1:8892
+internal_mail_filter_classes = bounce
 milter_default_action = tempfail
 minimal_backoff_time = 5s
 maximal_backoff_time = 10s
