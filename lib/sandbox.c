@@ -110,11 +110,11 @@ static const uint16_t calls[] = {
 	SYS_read, SYS_pread64, SYS_write, SYS_writev, SYS_pwrite64, SYS_pwritev2, SYS_recvfrom,
 	SYS_sendto, SYS_close, SYS_openat, CALL_FCNTL, CALL_MMAP, SYS_munmap, SYS_msync, SYS_brk,
 	SYS_fsync, SYS_fdatasync, SYS_syncfs, SYS_statx, SYS_getdents64, SYS_renameat2, SYS_linkat,
-	SYS_unlinkat, SYS_mkdirat, SYS_faccessat, SYS_fchmod, SYS_socket, SYS_connect, SYS_accept4,
-	SYS_getsockopt, SYS_setsockopt, SYS_getpeername, SYS_shutdown, SYS_getrandom,
-	SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit_group, SYS_exit,
+	SYS_unlinkat, SYS_fchmod, SYS_socket, SYS_connect, SYS_accept4, SYS_getsockopt,
+	SYS_setsockopt, SYS_getpeername, SYS_shutdown, SYS_getrandom, SYS_rt_sigreturn,
+	SYS_restart_syscall, SYS_exit_group, SYS_exit,
 #ifdef SYS_open
-	SYS_open, SYS_stat, SYS_lstat, SYS_rename, SYS_link, SYS_unlink, SYS_mkdir, SYS_access,
+	SYS_open, SYS_stat, SYS_lstat, SYS_rename, SYS_link, SYS_unlink,
 #endif
 #ifdef SYS_renameat
 	SYS_renameat,
@@ -260,8 +260,7 @@ enum {
 	WITH_REFER = 2, WITH_TRUNCATE = 3, WITH_PORTS = 4, WITH_IOCTL = 5, WITH_SCOPES = 6,
 	/* rights of files that we use */
 	WRITE_FILE = 1 << 1, READ_FILE = 1 << 2, READ_DIR = 1 << 3, REMOVE_FILE = 1 << 5,
-	MAKE_DIR = 1 << 7, MAKE_FILE = 1 << 8, MAKE_SOCKET = 1 << 9, REFER = 1 << 13,
-	TRUNCATE = 1 << 14,
+	MAKE_FILE = 1 << 8, MAKE_SOCKET = 1 << 9, REFER = 1 << 13, TRUNCATE = 1 << 14,
 	/* of TCP */
 	BIND = 1, CONNECT = 2,
 	/* kinds of rules */
@@ -308,7 +307,7 @@ restrict_to(const struct sandbox *s, const struct ruleset *r)
 	if (fd < 0)
 		return -1;
 	bad = allow_dir(fd, s->dir, r->files & (WRITE_FILE | READ_FILE | READ_DIR | REMOVE_FILE |
-	    MAKE_DIR | MAKE_FILE | (s->bind ? MAKE_SOCKET : 0) | REFER | TRUNCATE)) < 0;
+	    MAKE_FILE | (s->bind ? MAKE_SOCKET : 0) | REFER | TRUNCATE)) < 0;
 	for (i = 0; r->ports && i < s->nports; i++)
 		bad |= allow_port(fd, s->ports[i]) < 0;
 	bad |= syscall(SYS_landlock_restrict_self, fd, 0) < 0;
