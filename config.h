@@ -195,7 +195,8 @@ static const int64_t grey_wait = 300000, grey_retry = 86400000, grey_known = 302
  * place     IN_CONNECTION (address, or its name), IN_HELO, IN_MAIL, IN_RCPT (addresses; one rule for
  *           each recipient), IN_HEADER (a field, decoded), IN_ATTACHMENT (file names)
  * field     IN_HEADER: which, else ""
- * pattern   with *, ?, [a-z]; case does not count; several with | between them
+ * pattern   with *, ?, [a-z]; case does not count; several with | between them (a bar is \|); ""
+ *           leaves the row out. The null sender is <>
  * deed      DO_ACCEPT (and ask nothing else), DO_REFUSE, DO_MARK, DO_DISCARD (taken and thrown away),
  *           DO_REDIRECT (instead), DO_COPY (as well), DO_MAILBOX (into this account's only)
  * argument  an address, an account, or the words of a refusal

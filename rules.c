@@ -4,12 +4,11 @@
  * are a stranger's: they are made harmless and at most TEXT octets long before fnmatch(3) sees
  * them, the end of a long one too. The null sender is "<>".
  */
-#define _GNU_SOURCE
-#include <fnmatch.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "check.h"
+#include "lib/glob.h"
 #include "lib/header.h"
 #include "lib/log.h"
 #include "lib/text.h"
@@ -18,23 +17,21 @@
 enum {
 	NRULES = sizeof(rules) / sizeof(*rules),
 	TEXT = 1024,
-	PATTERN = 256,		/* of one pattern between "|" */
 	WORDS = 200		/* of a refusal */
 };
 
-/* The next pattern at *p without its "|" ("\|" is none); moves *p behind it, or to NULL at the end.
- * Its length, which may not fit into dst. */
-static size_t
-next_pattern(char dst[PATTERN], const char **p)
+/* Is one of several patterns empty? */
+static int
+has_empty(const char *p)
 {
-	const char *s = *p;
-	size_t n;
-
-	for (n = 0; s[n] && s[n] != '|'; n++)
-		n += s[n] == '\\' && s[n + 1];
-	(void)text_copy(dst, PATTERN, s, n);
-	*p = s[n] ? s + n + 1 : NULL;
-	return n;
+	for (;; p++) {
+		if (!*p || *p == '|')
+			return 1;
+		for (; *p && *p != '|'; p++)
+			p += *p == '\\' && p[1];
+		if (!*p)
+			return 0;
+	}
 }
 
 /* ---- the start ---- */
@@ -50,9 +47,7 @@ static void
 check_place(int row)
 {
 	const struct rule *r = &rules[row];
-	const char *f, *p = r->pattern;
-	char one[PATTERN];
-	size_t n;
+	const char *f;
 
 	if (r->place > IN_ATTACHMENT || r->deed > DO_MAILBOX)
 		bad_row(row, "no such place or deed");
@@ -60,11 +55,8 @@ check_place(int row)
 		;
 	if (*f || f - r->field >= HEADER_NAME || (r->place == IN_HEADER) != (f > r->field))
 		bad_row(row, "IN_HEADER has the name of a field, other places have none");
-	while (p) {
-		n = next_pattern(one, &p);
-		if (!n || n >= PATTERN)
-			bad_row(row, "a pattern is empty or too long");
-	}
+	if (has_empty(r->pattern))
+		bad_row(row, "a pattern is empty");
 }
 
 static void
@@ -117,18 +109,10 @@ rules_check(void)
 static int
 fits(const struct rule *r, const char *text)
 {
-	const char *p = r->pattern;
-	char one[PATTERN];
-
-	while (p && *p) {
-		(void)next_pattern(one, &p);
-		if (!fnmatch(one, text, FNM_CASEFOLD))
-			return 1;
-	}
-	return 0;
+	return glob_match(r->pattern, text, strlen(text));
 }
 
-/* The same for a field given by n octets. */
+/* Is it for this place, and a field given by n octets? */
 static int
 applies(const struct rule *r, enum place place, const char *field, size_t n)
 {

@@ -1,4 +1,4 @@
-/* with: lib/addr.c lib/text.c lib/words.c */
+/* with: lib/addr.c lib/glob.c lib/text.c lib/words.c */
 /* See LICENSE file for copyright and licence details. */
 /* Rules: a hostile header or text is nothing but a text; a row that fits a field is found. */
 #undef CONFIG
