@@ -12,6 +12,7 @@
 #include "fuzz.h"
 #include "envelope.c"
 #include "store.h"
+#include "welcome.h"
 
 enum { MOST = 1 << 13, MOST_WORDS = 64 };
 
@@ -73,6 +74,20 @@ void
 letter_abort(struct letter *l)
 {
 	HOLDS(!l);
+}
+
+void
+smtp_greet(struct smtp *s)
+{
+	HOLDS(!s);
+}
+
+/* Only where a rule says. */
+enum where
+user_meant(struct user_set *to, struct forwards *out, struct addr *a, const char *text)
+{
+	HOLDS(to && out && a && !text);
+	return W_UNKNOWN;
 }
 
 void
