@@ -357,7 +357,7 @@ look_envelope(const char *p, const char *end)
 static void
 look_header(const char *p, const char *end)
 {
-	static const char mine[] = "Authentication-Results: mx.example.org";
+	static const char mine[] = "Authentication-Results: mx.example.org;";
 	const char *e, *v;
 	int ours = 0;
 
