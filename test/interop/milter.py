@@ -94,7 +94,7 @@ class Bench:
         return check('milter: the driver builds', code == 0, out)
 
     def start(self, name, argv, where, seconds=40):
-        where = self.top + '/' + where if isinstance(where, str) else where
+        where = os.path.join(self.top, where) if isinstance(where, str) else where
         d = Daemon(self.top, name, argv, lambda: answers(where), seconds)
         self.daemons.append(d)
         return d.up
@@ -164,21 +164,30 @@ def apply(message, said):
 # ---- ClamAV ----
 
 
-def clamav(b):
+def start_clamd(b):
     os.mkdir(b.top + '/db')
     write(b.top + '/db/test.ndb', 'Test.Eicar:0:*:%s\n' % EICAR.encode().hex(), 0o644)
     conf = write(b.top + '/clamd.conf', 'LocalSocket %s/clamd.sock\nDatabaseDirectory %s/db\n'
                  'Foreground true\nMaxThreads 4\nTemporaryDirectory %s\n' % ((b.top, ) * 3))
-    if not b.start('clamd', ['/usr/sbin/clamd', '-c', conf], 'clamd.sock'):
+    return b.start('clamd', ['/usr/sbin/clamd', '-c', conf], 'clamd.sock')
+
+
+def start_clamav(b, how, where, more=''):
+    """clamav-milter on a socket, that does this with what is infected."""
+    where = os.path.join(b.top, where)
+    conf = write('%s/clamav-%s.conf' % (b.top, how), 'MilterSocket unix:%s\n'
+                 'ClamdSocket unix:%s/clamd.sock\nForeground true\nOnInfected %s\n'
+                 'OnFail Defer\nAddHeader Replace\nTemporaryDirectory %s\n%s' %
+                 (where, b.top, how, b.top, more))
+    return b.start('clamav-milter-' + how, ['/usr/sbin/clamav-milter', '-c', conf], where)
+
+
+def clamav(b):
+    if not start_clamd(b):
         return
     for how, more in (('Quarantine', ''), ('Blackhole', ''),
                       ('Reject', 'RejectMsg 100% of it is "%v"\n')):
-        conf = write('%s/clamav-%s.conf' % (b.top, how), 'MilterSocket unix:%s/%s.sock\n'
-                     'ClamdSocket unix:%s/clamd.sock\nForeground true\nOnInfected %s\n'
-                     'OnFail Defer\nAddHeader Replace\nTemporaryDirectory %s\n%s' %
-                     (b.top, how, b.top, how, b.top, more))
-        if not b.start('clamav-milter-' + how, ['/usr/sbin/clamav-milter', '-c', conf],
-                       how + '.sock'):
+        if not start_clamav(b, how, how + '.sock', more):
             return
     good = mail('hello', 'nothing in it\n' * 10000)
     r = b.show('unix:Quarantine.sock', good)
@@ -222,16 +231,20 @@ worker "rspamd_proxy" {
 '''
 
 
-def rspamd(b):
+def start_rspamd(b, port, quarantine='no'):
     write(b.top + '/tld', 'com\nnet\norg\nexample\n', 0o644)    # all there are take it a while
+    conf = write('%s/rspamd-%s.conf' % (b.top, quarantine), RSPAMD % dict(
+        top=b.top, dns=free_port(), port=port, quarantine=quarantine), 0o644)
+    argv = ['/usr/bin/rspamd', '-f', '-c', conf]
+    for d in 'DBDIR', 'RUNDIR', 'LOGDIR':
+        argv += ['--var', '%s=%s' % (d, b.top)]
+    return b.start('rspamd-' + quarantine, argv + ['-i'] * (os.getuid() == 0), port)
+
+
+def rspamd(b):
     for quarantine in 'no', 'yes':
         port = free_port()
-        conf = write('%s/rspamd-%s.conf' % (b.top, quarantine), RSPAMD % dict(
-            top=b.top, dns=free_port(), port=port, quarantine=quarantine), 0o644)
-        argv = ['/usr/bin/rspamd', '-f', '-c', conf]
-        for d in 'DBDIR', 'RUNDIR', 'LOGDIR':
-            argv += ['--var', '%s=%s' % (d, b.top)]
-        if not b.start('rspamd-' + quarantine, argv + ['-i'] * (os.getuid() == 0), port):
+        if not start_rspamd(b, port, quarantine):
             return
         where = 'inet:127.0.0.1:%d' % port
         r = b.show(where, mail('x', GTUBE + '\n'))
@@ -258,23 +271,30 @@ def rspamd(b):
 # ---- opendkim ----
 
 
-def opendkim(b):
+def start_opendkim(b, mode, where, domain, more=''):
+    """It signs (s), verifies (v) or both, with the key s1 of a domain."""
+    where = os.path.join(b.top, where)
     key = b.top + '/s1.private'
-    run(['openssl', 'genrsa', '-out', key, '1024'])
-    public = run(['openssl', 'rsa', '-in', key, '-pubout', '-outform', 'DER'])[1]
+    if not os.path.exists(key):
+        run(['openssl', 'genrsa', '-out', key, '1024'])
     p = subprocess.run(['openssl', 'rsa', '-in', key, '-pubout', '-outform', 'DER'],
                        capture_output=True)
-    public = base64.b64encode(p.stdout).decode()
-    write(b.top + '/keys', 's1._domainkey.example.net v=DKIM1; k=rsa; p=%s\n' % public)
-    common = ('UserID %s\nBackground no\nSyslog no\nAuthservID mx.example.org\n' %
-              pwd.getpwuid(os.getuid()).pw_name)
-    verify = write(b.top + '/dk-v.conf', common + 'Mode v\nSocket local:%s/dk-v.sock\n'
-                   'TestPublicKeys %s/keys\nAlwaysAddARHeader yes\n' % (b.top, b.top))
-    sign = write(b.top + '/dk-s.conf', common + 'Mode s\nSocket local:%s/dk-s.sock\nDomain '
-                 'example.net\nSelector s1\nKeyFile %s\nCanonicalization simple/simple\n'
-                 'RequireSafeKeys no\n' % (b.top, key))
-    if not (b.start('opendkim-v', ['/usr/sbin/opendkim', '-f', '-x', verify], 'dk-v.sock') and
-            b.start('opendkim-s', ['/usr/sbin/opendkim', '-f', '-x', sign], 'dk-s.sock')):
+    b.record = 'v=DKIM1; k=rsa; p=%s' % base64.b64encode(p.stdout).decode()
+    keys = write(b.top + '/keys', 's1._domainkey.%s %s\n' % (domain, b.record))
+    conf = ('UserID %s\nBackground no\nSyslog no\nAuthservID mx.example.org\nMode %s\n'
+            'Socket local:%s\n' % (pwd.getpwuid(os.getuid()).pw_name, mode, where))
+    if 'v' in mode:
+        conf += 'TestPublicKeys %s\nAlwaysAddARHeader yes\n' % keys
+    if 's' in mode:
+        conf += ('Domain %s\nSelector s1\nKeyFile %s\nCanonicalization simple/simple\n'
+                 'RequireSafeKeys no\n' % (domain, key))
+    conf = write('%s/dk-%s.conf' % (b.top, mode), conf + more)
+    return b.start('opendkim-' + mode, ['/usr/sbin/opendkim', '-f', '-x', conf], where)
+
+
+def opendkim(b):
+    if not (start_opendkim(b, 'v', 'dk-v.sock', 'example.net') and
+            start_opendkim(b, 's', 'dk-s.sock', 'example.net')):
         return
     name = 'Authentication-Results'
     r = b.show('unix:dk-v.sock', mail('x', 'y\n'))
@@ -307,26 +327,33 @@ def opendkim(b):
 # ---- SpamAssassin ----
 
 
-def spamassassin(b):
+def start_spamd(b):
     os.mkdir(b.top + '/sa')
     write(b.top + '/sa/local.cf', 'report_safe 1\nrewrite_header Subject [SPAM]\nuse_bayes 0\n'
           'use_auto_whitelist 0\n', 0o644)
     write(b.top + '/sa/init.pre', ''.join('loadplugin Mail::SpamAssassin::Plugin::%s\n' % p for p in
                                           ('Check', 'BodyEval', 'HeaderEval', 'MIMEEval')), 0o644)
     os.chmod(b.top + '/sa', 0o755)
-    port = free_port()
+    b.spamd = free_port()
     user = ['-u', 'nobody'] if os.getuid() == 0 else []
     spamd = shutil.which('spamd') or '/usr/sbin/spamd'
-    if not b.start('spamd', [spamd, '-L', '-x', '-4', '-i', '127.0.0.1:%d' % port, '-m', '2',
+    return b.start('spamd', [spamd, '-L', '-x', '-4', '-i', '127.0.0.1:%d' % b.spamd, '-m', '2',
                              '--min-children=1', '-s', 'stderr', '--siteconfigpath',
-                             b.top + '/sa'] + user, port, 60):
-        return
+                             b.top + '/sa'] + user, b.spamd, 60)
+
+
+def start_spamass(b, name, where, more=()):
     milter = shutil.which('spamass-milter') or '/usr/sbin/spamass-milter'
-    spamc = ['--', '-d', '127.0.0.1', '-p', str(port)]
+    return b.start('spamass-' + name, [milter, '-p', where] + list(more) +
+                   ['--', '-d', '127.0.0.1', '-p', str(b.spamd)], where)
+
+
+def spamassassin(b):
+    if not start_spamd(b):
+        return
     for name, more in (('mark', []), ('refuse', ['-r', '15', '-R', 'no, %s %% of that']),
                        ('move', ['-m', '-b', 'junk@example.org'])):
-        if not b.start('spamass-' + name, [milter, '-p', 'sa-%s.sock' % name] + more + spamc,
-                       'sa-%s.sock' % name):
+        if not start_spamass(b, name, 'sa-%s.sock' % name, more):
             return
     good, spam = mail('hello', 'nothing in it\n'), mail('buy', GTUBE + '\n')
     r = b.show('unix:sa-mark.sock', good)

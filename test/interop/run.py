@@ -75,13 +75,15 @@ def main(args):
         import mime
         import read
         import resolve
+        import scanners
         import send
         import tls
         import tlsclient
         parts = [('tls', tls), ('tlsclient', tlsclient), ('send', send), ('read', read),
                  ('box', box), ('dkim', dkim), ('dkimcheck', dkimcheck),
                  ('resolve', resolve),
-                 ('bounce', bounce), ('milter', milter), ('mime', mime)]
+                 ('bounce', bounce), ('milter', milter),
+                 ('scanners', scanners), ('mime', mime)]
         for name, part in parts:
             if not args[1:] or name in args[1:]:
                 begin = time.monotonic()
