@@ -37,7 +37,7 @@ struct control {
 	struct conn *c;		/* NULL: free */
 	struct view view;
 	int viewing;
-	char last;		/* byte that was sent */
+	char last;		/* byte that was sent; a line end before the first */
 };
 
 static struct control sessions[CONTROLS];
@@ -159,7 +159,7 @@ control_change(char **words, int n, char answer[CONTROL_LINE])
 static void
 finish(struct control *s, int code, const char *words)
 {
-	if (s->last && s->last != '\n')
+	if (s->last != '\n')
 		conn_put(s->c, "\n", 1);
 	if (code)
 		conn_printf(s->c, "error: %d %s\n", code, words);
@@ -304,6 +304,7 @@ control_welcome(int fd)
 	}
 	memset(&sessions[i], 0, sizeof(sessions[i]));
 	view_queue(&sessions[i].view);
+	sessions[i].last = '\n';
 	sessions[i].c = c;
 	c->session = &sessions[i];
 	c->listener = -1;
