@@ -43,7 +43,7 @@ UNSAID = {
     'dorky-sentinel': ('MAIL', 'a blank in a local part'),
 }
 
-# What our resolver does not do: it takes no name of a host with other characters than a host has
+# What our resolver does not do: in an MX record it takes no name that a host cannot have
 OTHERWISE = {'mx-colon-domain': 'temperror', 'mx-colon-domain-ip4mapped': 'temperror'}
 
 harness.VARIANTS['relay-spf'] = [
@@ -51,7 +51,8 @@ harness.VARIANTS['relay-spf'] = [
     (r'(\bdomains\[\] = \{)[^}]*\}', r'\1 "receiver.test" }'),
     (r'(\bname_servers\[\] = \{)[^}]*\}', r'\1 "127.0.0.1#53" }'),
     # nothing is refused before the text: the results are wanted
-    table('policies', ['F_EARLY, A_REFUSE']), table('rules', ['IN_HELO, "", "no rule", DO_MARK, ""']),
+    table('policies', ['F_EARLY, A_REFUSE']),
+    table('rules', ['IN_HELO, "", "no rule", DO_MARK, ""']),
     table('limits', ['C_OPEN, 9999, 9999, 0, 0']),
     harness.setting('greeting_pause', '20'), harness.setting('guard_wait', str(LATE)),
 ]
@@ -148,9 +149,10 @@ class Names:
                     if b:
                         self.wfile.write(struct.pack('>H', len(b)) + b)
 
-        for server in (socketserver.ThreadingUDPServer, Udp), (socketserver.ThreadingTCPServer, Tcp):
-            server[0].daemon_threads = True
-            s = server[0](('127.0.0.1', 53), server[1])
+        for kind, handler in ((socketserver.ThreadingUDPServer, Udp),
+                              (socketserver.ThreadingTCPServer, Tcp)):
+            kind.daemon_threads = True
+            s = kind(('127.0.0.1', 53), handler)
             threading.Thread(target=s.serve_forever, daemon=True).start()
 
 
@@ -159,7 +161,7 @@ class Names:
 
 def address(text):
     a = ipaddress.ip_address(text)
-    return a.ipv4_mapped or a if a.version == 6 else a
+    return a.version == 6 and a.ipv4_mapped or a
 
 
 class Unsaid(Exception):
@@ -277,6 +279,9 @@ def main(only):
         print('      SPF over SMTP: %d of %d tests, %d right, %d left out, %.0f s' %
               (good + bad, len(out), good, sum(o == 'unsaid' for _, o, _ in out),
                time.monotonic() - begin))
+    except harness.Skip as e:
+        print('skip  SPF over SMTP: %s; VECTORS=DIR says where it is' % e)
+        return 0
     except Exception as e:
         print('FAIL  SPF over SMTP: %s: %s' % (type(e).__name__, e))
         bad += 1
