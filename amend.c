@@ -4,8 +4,8 @@
  * the mailboxes for junk), on top of the text what we found out (RFC 8601) and the trace field, its
  * header with the changes of scanners, and its body, copied in slices, or a new one.
  *
- * Fields that claim to be our findings are taken out last, so that scanners that count fields find
- * those they mean: until then the colon behind their name is FORGED.
+ * Scanners count fields, and each has seen the header as it came. So nothing is taken out before the
+ * end, and a field that one has added or taken away is marked, and not so for the next.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,15 +18,22 @@
 
 enum {
 	PIECE = 1 << 14,
-	RESULTS = 4096,			/* octets of the field with results */
-	FORGED = 1
+	RESULTS = 4096			/* octets of the field with results */
 };
 
-/* The header while it is being changed. */
+enum mark {
+	PLAIN,
+	FORGED,			/* claims to be our findings */
+	ADDED, OTHERS,		/* by this scanner; by one before it, which this one does not know */
+	TAKEN, GONE		/* the same of those taken away */
+};
+
+/* The header while it is being changed; the mark of a field is that of its first octet. */
 static struct {
 	size_t n;
 	int full;
 	char b[HEADER_MAX + EDITS_MAX + 2];
+	unsigned char mark[HEADER_MAX + EDITS_MAX + 2];
 } head;
 
 /* ---- the envelope ---- */
@@ -312,28 +319,40 @@ field_end(size_t at)
 	return at;
 }
 
-/* Where its name ends: the colon, or what stands for it; 0: it has none. */
+/* The length of its name, and where its value begins; 0: it has none. */
 static size_t
-name_end(size_t at, size_t end)
+name_size(size_t at, size_t end, size_t *value)
 {
-	size_t k;
+	const char *p = head.b + at, *colon = memchr(p, ':', end - at);
+	size_t n = colon ? (size_t)(colon - p) : 0;
 
-	for (k = at; k < end && head.b[k] != '\n'; k++)
-		if (head.b[k] == ':' || head.b[k] == FORGED)
-			return k;
-	return 0;
+	if (n && memchr(p, '\n', n))
+		return 0;
+	*value = at + n + 1;
+	for (; n && (p[n - 1] == ' ' || p[n - 1] == '\t'); n--)
+		;
+	return n;
+}
+
+/* Is there no such field, for the scanner whose changes are being made? */
+static int
+hidden(size_t at)
+{
+	return head.mark[at] == OTHERS || head.mark[at] == TAKEN;
 }
 
 /* Put text in place of old octets. */
 static void
-put(size_t at, size_t old, const char *p, size_t n)
+put(size_t at, size_t old, const char *p, size_t n, enum mark mark)
 {
 	if (head.n - old + n >= sizeof(head.b)) {
 		head.full = 1;
 		return;
 	}
 	memmove(head.b + at + n, head.b + at + old, head.n - at - old);
+	memmove(head.mark + at + n, head.mark + at + old, head.n - at - old);
 	memcpy(head.b + at, p, n);
+	head.mark[at] = (unsigned char)mark;
 	head.n += n - old;
 }
 
@@ -343,8 +362,8 @@ nth(uint32_t index)
 {
 	size_t at;
 
-	for (at = 0; at < head.n && index; index--)
-		at = field_end(at);
+	for (at = 0; at < head.n && index; at = field_end(at))
+		index -= !hidden(at);
 	return at;
 }
 
@@ -352,68 +371,91 @@ nth(uint32_t index)
 static size_t
 nth_named(const char *name, uint32_t index)
 {
-	size_t at, end, colon, n;
+	size_t at, end, n, value;
 
 	for (at = 0; at < head.n; at = end) {
 		end = field_end(at);
-		colon = name_end(at, end);
-		n = colon ? colon - at : 0;
-		for (; n && (head.b[at + n - 1] == ' ' || head.b[at + n - 1] == '\t'); n--)
-			;
+		n = hidden(at) ? 0 : name_size(at, end, &value);
 		if (n && text_is(head.b + at, n, name) && --index == 0)
 			break;
 	}
 	return at;
 }
 
+/* Another value for a field, or none. */
+static void
+change(size_t at, const char *field, size_t n, int taken)
+{
+	if (at == head.n) {
+		if (!taken)
+			put(at, 0, field, n, ADDED);
+	} else if (taken) {
+		head.mark[at] = TAKEN;
+	} else {
+		put(at, field_end(at) - at, field, n, head.mark[at] == ADDED ? ADDED : PLAIN);
+	}
+}
+
+/* The next scanner does not know what this one has done. */
+static void
+settle(void)
+{
+	size_t at;
+
+	for (at = 0; at < head.n; at = field_end(at))
+		if (head.mark[at] == ADDED || head.mark[at] == TAKEN)
+			head.mark[at]++;
+}
+
 static void
 edit_header(const struct edit *e, const char *name)
 {
 	static char field[SCAN_EDITS + 4];
-	const char *value = name + strlen(name) + 1;
-	size_t at, n = (size_t)snprintf(field, sizeof(field), "%s:%s\n", name, value);
+	const char *value;
+	size_t n;
 
-	switch (e->what) {
-	case EDIT_ADD:
-		put(head.n, 0, field, n);
-		break;
-	case EDIT_INSERT:
-		put(nth(e->index), 0, field, n);
-		break;
-	case EDIT_CHANGE:
-		at = nth_named(name, e->index ? e->index : 1);
-		if (at < head.n || *value)
-			put(at, at < head.n ? field_end(at) - at : 0, field, *value ? n : 0);
-		break;
-	case EDIT_RCPT:
-	case EDIT_NO_RCPT:
-	case EDIT_SENDER:
-		break;
-	}
+	if (e->what == EDIT_END)
+		settle();
+	if (e->what > EDIT_CHANGE)
+		return;
+	value = name + strlen(name) + 1;
+	n = (size_t)snprintf(field, sizeof(field), "%s:%s\n", name, value);
+	if (e->what == EDIT_CHANGE)
+		change(nth_named(name, e->index ? e->index : 1), field, n, !*value);
+	else
+		put(e->what == EDIT_ADD ? head.n : nth(e->index), 0, field, n, ADDED);
 }
 
-/* Fields that claim to be our findings: mark them, or take those out that were marked. */
+/* Mark those that claim to be our findings. */
 static void
-forged(int out)
+forged(void)
 {
 	static const char name[] = "Authentication-Results";
-	size_t at, end, colon, n;
+	size_t at, end, n, value;
 
 	for (at = 0; at < head.n; at = end) {
 		end = field_end(at);
-		colon = name_end(at, end);
-		if (out && colon && head.b[colon] == FORGED) {
-			put(at, end - at, "", 0);
-			end = at;
-			continue;
-		}
-		n = colon ? colon - at : 0;
-		for (; n && (head.b[at + n - 1] == ' ' || head.b[at + n - 1] == '\t'); n--)
-			;
-		if (!out && n && text_is(head.b + at, n, name) &&
-		    authres_claims(head.b + colon + 1, end - colon - 1, host))
-			head.b[colon] = FORGED;
+		n = name_size(at, end, &value);
+		if (n && text_is(head.b + at, n, name) &&
+		    authres_claims(head.b + value, end - value, host))
+			head.mark[at] = FORGED;
 	}
+}
+
+/* Without those that are to go. */
+static void
+clean(void)
+{
+	size_t at, end, to = 0;
+
+	for (at = 0; at < head.n; at = end) {
+		end = field_end(at);
+		if (head.mark[at] == FORGED || head.mark[at] == TAKEN || head.mark[at] == GONE)
+			continue;
+		memmove(head.b + to, head.b + at, end - at);
+		to += end - at;
+	}
+	head.n = to;
 }
 
 /* 0 or -1. */
@@ -431,14 +473,14 @@ write_header(struct inspection *i)
 	head.full = 0;
 	if (head.n && head.b[head.n - 1] != '\n')
 		head.b[head.n++] = '\n';
+	memset(head.mark, PLAIN, head.n);
 	if (i->s->visit.stranger)
-		forged(0);
+		forged();
 	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
 		memcpy(&e, i->edits + at, sizeof(e));
 		edit_header(&e, i->edits + at + sizeof(e));
 	}
-	if (i->s->visit.stranger)
-		forged(1);
+	clean();
 	letter_text(&i->letter, head.b, head.n);
 	return head.full ? -1 : 0;
 }

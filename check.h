@@ -85,7 +85,8 @@ struct edit {
 		/* the index-th of this name (from 1); VALUE "": remove it; if there is none, and a
 		 * VALUE: as EDIT_ADD */
 		EDIT_CHANGE,
-		EDIT_RCPT, EDIT_NO_RCPT, EDIT_SENDER
+		EDIT_RCPT, EDIT_NO_RCPT, EDIT_SENDER,
+		EDIT_END	/* of those of one scanner (inspect.c) */
 	} what;
 	uint32_t index;
 	uint32_t n;

@@ -463,6 +463,7 @@ scanned(struct smtp *s)
 {
 	struct inspection *i = s->inspection;
 	const struct scanner *row = &scanners[i->scanner];
+	static const struct edit over = { EDIT_END, 0, 0 };
 	char reply[SCAN_REPLY];
 
 	if (s->visit.pending) {
@@ -473,6 +474,7 @@ scanned(struct smtp *s)
 	switch (i->scan.result) {
 	case SCAN_REJECT:
 	case SCAN_TEMPFAIL:
+		log_event(s->sid, "scan by=%s -> refused", row->name);
 		memcpy(reply, i->scan.reply, sizeof(reply));
 		answer(s, reply);
 		return;
@@ -490,14 +492,23 @@ scanned(struct smtp *s)
 		}
 		break;
 	case SCAN_ACCEPT:
-		if (i->scan.nedits > sizeof(i->edits) - i->nedits) {
+		if (i->nedits + i->scan.nedits + sizeof(over) > sizeof(i->edits)) {
 			answer(s, "451 4.3.0 Content scanners want too many changes");
 			return;
 		}
 		memcpy(i->edits + i->nedits, i->scan.edits, i->scan.nedits);
 		i->nedits += i->scan.nedits;
-		if (i->scan.quarantine[0])
+		memcpy(i->edits + i->nedits, &over, sizeof(over));
+		i->nedits += sizeof(over);
+		if (i->scan.quarantine[0]) {
+			log_event(s->sid, "scan by=%s -> quarantined \"%s\"", row->name,
+			    i->scan.quarantine);
+			if (s->letter.out) {	/* there is no mailbox for junk elsewhere */
+				answer(s, "554 5.7.1 A content scanner wants this held back");
+				return;
+			}
 			why(i, row->name, i->scan.quarantine, strlen(i->scan.quarantine));
+		}
 		break;
 	}
 	i->scanner++;

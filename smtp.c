@@ -62,10 +62,11 @@ smtp_refuse(struct smtp *s, const char *text)
 void
 smtp_reject(struct smtp *s, const char *text, const char *arg, size_t n)
 {
-	char ip[IP_TEXT], what[160];
+	char ip[IP_TEXT], what[160], reply[320];
 
 	log_event(s->sid, "smtp from=%s refused=\"%s\" reply=\"%s\"", ip_text(ip, &s->c->peer),
-	    text_escape(what, sizeof(what), arg, n), text);
+	    text_escape(what, sizeof(what), arg, n),
+	    text_escape(reply, sizeof(reply), text, strlen(text)));
 	smtp_refuse(s, text);
 }
 

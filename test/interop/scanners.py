@@ -185,6 +185,10 @@ def clamav(h):
         check('scanners: clamav: the log says so (%s)' % who, h.logged(
             r'scan by=clamav -> quarantined .*\n(.*\n)*.* -> queued %s' % r.text.split()[-1]),
             h.s.log()[-800:])
+    key, m = virus()
+    r = h.send(m, True, ['bob@example.org', 'x@far.example'])
+    check('scanners: clamav: what should be held back does not leave', r.code == 554 and
+          not h.boxes(key) and not os.listdir(h.s.path('spool', 'queue')), r)
     h.down()
     if not h.up(milter.start_clamav, 'Blackhole', h.socket('clamav')):
         return False

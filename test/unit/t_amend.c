@@ -333,6 +333,35 @@ claims(void)
 	CHECK(strstr(t, "dkim=pass") == NULL);
 }
 
+/* Each scanner has seen the header as it came: what one before it has done does not move the
+ * numbers of another, and is not undone. */
+static void
+several(void)
+{
+	start(HEAD);
+	edit(EDIT_CHANGE, 1, "X", "");
+	edit(EDIT_INSERT, 0, "X", " new");
+	edit(EDIT_ADD, 0, "To", " c");
+	edit(EDIT_END, 0, "", NULL);
+	edit(EDIT_CHANGE, 2, "X", " 9");
+	edit(EDIT_CHANGE, 1, "To", "");
+	edit(EDIT_INSERT, 1, "A", " 1");
+	edit(EDIT_ADD, 0, "X", " own");
+	edit(EDIT_CHANGE, 3, "X", " mine");
+	edit(EDIT_END, 0, "", NULL);
+	CHECK_STR(done(), TOP "Received: us\nX: new\nFrom: a\nA: 1\nX: 9\nTo: c\nX: mine\n\nbody\n");
+
+	start(HEAD);
+	edit(EDIT_CHANGE, 1, "X", "");
+	edit(EDIT_END, 0, "", NULL);
+	edit(EDIT_CHANGE, 1, "X", " 9");
+	CHECK_STR(done(), TOP "Received: us\nFrom: a\nX: 9\nx : 2\n\tmore\nTo: b\n\nbody\n");
+
+	start("From: a\nA\1x: b\nB\3: c\nno field\n");	/* no marks of ours */
+	session.visit.stranger = 1;
+	CHECK(strstr(done(), "Received: us\nFrom: a\nA\1x: b\nB\3: c\nno field\n\nbody\n"));
+}
+
 int
 main(void)
 {
@@ -341,5 +370,6 @@ main(void)
 	envelopes();
 	bodies();
 	claims();
+	several();
 	return test_end();
 }
