@@ -662,7 +662,7 @@ static const struct verb verbs[] = {
 static int
 numbers(struct cmd *cmd)
 {
-	const char *p = cmd->arg, *e = cmd->arg + cmd->narg, *q;
+	const char *p = cmd->arg, *e = p ? p + cmd->narg : p, *q;
 
 	for (cmd->nv = 0; p && cmd->nv < 2; p = q ? q + 1 : NULL) {
 		q = memchr(p, ' ', (size_t)(e - p));
