@@ -172,21 +172,27 @@ old_rcpt(struct inspection *i, char *line)
 		(void)letter_out(&i->letter, mailbox, strlen(mailbox), rest);
 }
 
-/* What rules and scanners add. */
-static void
+/* What rules and scanners add; how many. */
+static int
 new_rcpts(struct inspection *i)
 {
 	const struct rule *r = i->rule;
 	struct edit e;
 	size_t at;
+	int n = 0;
 
-	if (r && (r->deed == DO_COPY || r->deed == DO_REDIRECT || r->deed == DO_MAILBOX))
+	if (r && (r->deed == DO_COPY || r->deed == DO_REDIRECT || r->deed == DO_MAILBOX)) {
 		also_to(i, r->arg);
+		n++;
+	}
 	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
 		memcpy(&e, i->edits + at, sizeof(e));
-		if (e.what == EDIT_RCPT)
+		if (e.what == EDIT_RCPT) {
 			also_to(i, i->edits + at + sizeof(e));
+			n++;
+		}
 	}
+	return n;
 }
 
 /* The sender that the last scanner to say so wants, else as it was. */
@@ -227,7 +233,9 @@ envelope(struct inspection *i)
 	for (at = (uint64_t)n; (n = envelope_line(old, at, line)) > 0; at += (uint64_t)n)
 		if (!instead)
 			old_rcpt(i, line);
-	new_rcpts(i);
+	/* sent to nobody else but those that do not exist, it would be lost */
+	if (new_rcpts(i) && letter_alone(&i->letter))
+		return -1;
 	return n < 0 || i->letter.bad ? -1 : 0;
 }
 

@@ -292,6 +292,16 @@ envelopes(void)
 	in.rule = &r;
 	CHECK(strstr(done(), "NOTIFY=NEVER\nT<z@far.test>\n\n") != NULL);
 
+	start(HEAD);		/* for nobody: that is meant, or it is a mistake */
+	edit(EDIT_NO_RCPT, 0, "alice@us", NULL);
+	edit(EDIT_NO_RCPT, 0, "bob@us", NULL);
+	edit(EDIT_NO_RCPT, 0, "x@far.test", NULL);
+	CHECK_INT(amend_begin(&in), R_OK);
+	CHECK(letter_alone(&in.letter));
+	letter_abort(&in.letter);
+	edit(EDIT_RCPT, 0, "ghost", NULL);
+	CHECK_INT(amend_begin(&in), R_TEMP);
+
 	start(HEAD);
 	CHECK_STR(amend_rcpt(&session.letter, 0), "alice@us");
 	CHECK_STR(amend_rcpt(&session.letter, 2), "x@far.test");
