@@ -4,8 +4,8 @@
  * the mailboxes for junk), on top of the text what we found out (RFC 8601) and the trace field, its
  * header with the changes of scanners, and its body, copied in slices, or a new one.
  *
- * Scanners count fields, and each has seen the header as it came. So nothing is taken out before the
- * end, and a field that one has added or taken away is marked, and not so for the next.
+ * Scanners count fields, and each has seen the header as it came. So nothing is taken out before
+ * the end, and a field that one has added or taken away is marked, and not so for the next.
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,7 @@ enum {
 enum mark {
 	PLAIN,
 	FORGED,			/* claims to be our findings */
-	ADDED, OTHERS,		/* by this scanner; by one before it, which this one does not know */
+	ADDED, OTHERS,		/* by this scanner; by one before it: this one does not know it */
 	TAKEN, GONE		/* the same of those taken away */
 };
 

@@ -1,8 +1,8 @@
 # See LICENSE file for copyright and licence details.
-"""Mail through the server and its content scanners: what milter.py starts, in the rows of scanners[],
-behind sockets of the store and ports of loopback.  What is answered, what is then in the mailboxes,
-and what the log says of it; for mail of strangers (by port 25, from 127.1.20.5) and of our own people
-(by submission)."""
+"""Mail through the server and its content scanners: what milter.py starts, in the rows of
+scanners[], behind sockets of the store and ports of loopback.  What is answered, what is then in
+the mailboxes, and what the log says of it; for mail of strangers (by port 25, from 127.1.20.5) and
+of our own people (by submission)."""
 import contextlib
 import importlib
 import threading
