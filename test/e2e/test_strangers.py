@@ -65,6 +65,13 @@ class Names:
         self.p.wait(10)
 
 
+r = subprocess.run(['sh', os.path.join(TOP, 'test', 'need'), '/usr/bin/python3:python3',
+                    '-python3-dnslib=py3-dnslib', '-python3-dkim=py3-dkimpy'], timeout=500,
+                   capture_output=True, text=True)
+if r.returncode:
+    sys.exit('FAIL  %s\n0 passed, 1 failed, 0 skipped' % (r.stdout + r.stderr))
+
+
 def keys():
     """An RSA key: the PEM file, and the text of its record."""
     path = os.path.join(SCRATCH, 'key.pem')
