@@ -123,21 +123,39 @@ to_account(struct inspection *i, const char *rcpt, const char *name)
 	slot = i->mark ? user_find(junk, (size_t)n) : -1;
 	if (slot < 0)
 		slot = user_find(name, strlen(name));
-	if (slot < 0)
-		return;		/* gone since */
 	memset(&to, 0, sizeof(to));
-	to.bit[slot / 8] |= (unsigned char)(1 << (slot % 8));
-	(void)letter_rcpt(&i->letter, rcpt, strlen(rcpt), &to);	/* l->bad has the trouble */
+	if (slot >= 0)
+		to.bit[slot / 8] |= (unsigned char)(1 << (slot % 8));
+	/* gone since, or the envelope is full: it may come again */
+	if (slot < 0 || letter_rcpt(&i->letter, rcpt, strlen(rcpt), &to) != R_OK)
+		i->letter.bad = R_TEMP;
 }
 
-/* To an address or account of config.h or of a scanner. */
+static void
+to_remote(struct inspection *i, const char *to, size_t n, const char *params)
+{
+	if (letter_out(&i->letter, to, n, params) != R_OK)
+		i->letter.bad = R_TEMP;
+}
+
+/* To an address or account of config.h or of a scanner. What leaves us has been forwarded (relay.h)
+ * for its first recipient, or who writes config.h. */
 static void
 also_to(struct inspection *i, const char *to)
 {
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789.-_@";
+	char forward[ADDR_TEXT + HOST_TEXT + 32], text[ADDR_TEXT + 8];
+	const char *rcpt = i->s->rcpt;
 	struct user_set set;
 	struct forwards f;
 	struct addr a;
 	int k;
+
+	if (!strchr(rcpt, '@') || strspn(rcpt, safe) != strlen(rcpt))
+		rcpt = NULL;
+	(void)snprintf(forward, sizeof(forward), "FORWARD=%s%s", rcpt ? rcpt : "postmaster@",
+	    rcpt ? "" : host);
 
 	switch (user_meant(&set, &f, &a, to)) {
 	case W_LOCAL:
@@ -145,16 +163,17 @@ also_to(struct inspection *i, const char *to)
 			if (user_in(&set, k))
 				to_account(i, to, user_at(k)->name);
 		for (k = 0; k < f.n; k++)
-			(void)letter_out(&i->letter, f.to[k].p, f.to[k].n, "");
+			to_remote(i, f.to[k].p, f.to[k].n, forward);
 		break;
 	case W_REMOTE:
-		(void)letter_out(&i->letter, to, strlen(to), "");
+		to_remote(i, to, strlen(to), forward);
 		break;
 	case W_LATER:
 		i->letter.bad = R_TEMP;
 		break;
 	case W_UNKNOWN:
-		log_event(i->s->sid, "amend to=%s error=\"nobody has this address\"", to);
+		log_event(i->s->sid, "amend to=\"%s\" error=\"nobody has this address\"",
+		    text_escape(text, sizeof(text), to, strlen(to)));
 		break;
 	}
 }
@@ -169,7 +188,7 @@ old_rcpt(struct inspection *i, char *line)
 	if (is_account(rest))
 		to_account(i, mailbox, rest);
 	else
-		(void)letter_out(&i->letter, mailbox, strlen(mailbox), rest);
+		to_remote(i, mailbox, strlen(mailbox), rest);
 }
 
 /* What rules and scanners add; how many. */

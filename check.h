@@ -56,6 +56,9 @@ void rules_check(void);
  * in a NUL and may be anything. */
 const struct rule *rule_match(enum place place, const char *field, const char *text, size_t n);
 
+/* Its place in the table, from 0. (Each file that includes config.h has a table of its own.) */
+int rule_row(const struct rule *r);
+
 /* Are there rows for it at all? */
 int rule_any(enum place place);
 

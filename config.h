@@ -196,8 +196,9 @@ static const int64_t grey_wait = 300000, grey_retry = 86400000, grey_known = 302
  *           each recipient), IN_HEADER (a field, decoded), IN_ATTACHMENT (file names)
  * field     IN_HEADER: which, else ""
  * pattern   with *, ?, [a-z]; case does not count; several with | between them (a bar is \|); ""
- *           leaves the row out. The null sender is <>
- * deed      DO_ACCEPT (and ask nothing else), DO_REFUSE, DO_MARK, DO_DISCARD (taken and thrown away),
+ *           leaves the row out. Addresses are seen without quotes, in lower case, subaddresses as
+ *           they are; the null sender is <>
+ * deed      DO_ACCEPT (ask but scanners), DO_REFUSE, DO_MARK, DO_DISCARD (taken and thrown away),
  *           DO_REDIRECT (instead), DO_COPY (as well), DO_MAILBOX (into this account's only)
  * argument  an address, an account, or the words of a refusal
  */

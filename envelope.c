@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
+#include "lib/log.h"
 #include "lib/srs.h"
 #include "lib/text.h"
 #include "relay.h"
@@ -567,47 +569,6 @@ take(struct smtp *s, const struct addr *a, const struct params *m, int may)
 	return take_to(s, a, m, may, w, &to, &f);
 }
 
-/* To where a rule of config.h says: an address, or an account. */
-static const char *
-elsewhere(struct smtp *s, const struct params *m, const char *to)
-{
-	struct user_set set;
-	struct forwards f;
-	struct addr a;
-	enum where w = user_meant(&set, &f, &a, to);
-
-	return take_to(s, &a, m, 1, w, &set, &f);
-}
-
-/* A recipient of its own rule. */
-static const char *
-by_rule(struct smtp *s, const struct addr *a, const struct params *m, const struct rule *r)
-{
-	const char *error;
-
-	switch (r->deed) {
-	case DO_MARK:
-		s->visit.mark = 1;
-		break;
-	case DO_COPY:
-		error = elsewhere(s, m, r->arg);
-		if (error)
-			return error;
-		break;
-	case DO_REDIRECT:
-	case DO_MAILBOX:
-		return elsewhere(s, m, r->arg);
-	case DO_DISCARD:
-		return NULL;
-	case DO_ACCEPT:
-		s->visit.accepted++;
-		break;
-	case DO_REFUSE:
-		break;
-	}
-	return take(s, a, m, user_relays(a->domain, a->ndomain));
-}
-
 /* A rewritten sender is written to: only a report may be, and it goes where mail had come from. */
 static const char *
 back(struct smtp *s, const struct addr *a, const struct params *m)
@@ -619,6 +580,65 @@ back(struct smtp *s, const struct addr *a, const struct params *m)
 	    addr_mailbox8(&b, dst, strlen(dst)) < 0)
 		return nobody;
 	return take(s, &b, m, 1);
+}
+
+/* As it was written. */
+static const char *
+take_own(struct smtp *s, const struct addr *a, const struct params *m)
+{
+	if (user_owns(a->domain, a->ndomain) && srs_is(a->local, a->nlocal))
+		return back(s, a, m);
+	return take(s, a, m, smtp_ours(s) || user_relays(a->domain, a->ndomain));
+}
+
+/* To where a rule of config.h says: an address, or a local part of ours. What leaves us has been
+ * forwarded for the recipient. */
+static const char *
+elsewhere(struct smtp *s, const struct addr *a, const struct params *m, const char *to)
+{
+	char alias[ADDR_TEXT + HOST_TEXT];
+	size_t n = alias_text(alias, a);
+	struct user_set set;
+	struct forwards f;
+	struct addr there;
+	struct line line;
+	enum where w = user_meant(&set, &f, &there, to);
+
+	if (w != W_REMOTE)
+		return take_to(s, &there, m, 1, w, &set, &f);
+	put_rcpt(&line, m);
+	put(&line, "FORWARD=", alias, n, 1);
+	if (line.over)
+		return "501 5.5.4 Parameters too long";
+	if (s->nout >= RECIPIENTS || s->nalias >= RECIPIENTS)
+		return too_many;
+	s->nout++;
+	s->alias[s->nalias++] = header_hash(alias, n);
+	return written(s, letter_out(&s->letter, there.mailbox, there.nmailbox, line.b));
+}
+
+/* A recipient of its own rule. */
+static const char *
+by_rule(struct smtp *s, const struct addr *a, const struct params *m, const struct rule *r)
+{
+	const char *error;
+
+	if (r->deed == DO_DISCARD)
+		return NULL;
+	if (r->deed == DO_REDIRECT || r->deed == DO_MAILBOX)
+		return elsewhere(s, a, m, r->arg);
+	error = take_own(s, a, m);
+	if (error)
+		return error;
+	if (r->deed == DO_ACCEPT)
+		s->visit.accepted++;
+	else if (r->deed == DO_MARK)
+		s->visit.mark = 1;
+	else if (r->deed == DO_COPY && !s->visit.copied[rule_row(r)]++)
+		error = elsewhere(s, a, m, r->arg);
+	if (error)	/* the letter itself is taken */
+		log_event(s->sid, "rule copy=\"%s\" error=\"%s\"", r->arg, error);
+	return NULL;
 }
 
 static const char *
@@ -636,11 +656,7 @@ rcpt_error(struct smtp *s, const struct addr *a, const struct params *m)
 	error = guard_rcpt(s, a, &rule);
 	if (error)
 		return error;
-	if (rule)
-		return by_rule(s, a, m, rule);
-	if (user_owns(a->domain, a->ndomain) && srs_is(a->local, a->nlocal))
-		return back(s, a, m);
-	return take(s, a, m, smtp_ours(s) || user_relays(a->domain, a->ndomain));
+	return rule ? by_rule(s, a, m, rule) : take_own(s, a, m);
 }
 
 void

@@ -281,6 +281,7 @@ named(struct dns_query *q, const struct dns_answer *a)
 		return;
 	}
 	v->name[0] = '\0';
+	v->found |= BIT(F_PTR_LATER);	/* too many questions, or no name that can be asked for */
 }
 
 /* Its nth name; the resolver remembers them all. */
@@ -386,7 +387,8 @@ guard_open(struct smtp *s)
 {
 	struct visit *v = &s->visit;
 
-	v->stranger = conn_listener(s->c)->protocol == SMTP && guard_trusted(&s->c->peer) < 0;
+	v->met = v->stranger = conn_listener(s->c)->protocol == SMTP &&
+	    guard_trusted(&s->c->peer) < 0;
 	if (!v->stranger) {
 		smtp_greet(s);
 		return;
@@ -440,6 +442,21 @@ guard_helo(struct smtp *s)
 	}
 }
 
+/* A rule for an address; quotes and case make no difference. NULL: the null sender. */
+static const struct rule *
+match_address(enum place place, const struct addr *a)
+{
+	char local[ADDR_LOCAL + 1], text[ADDR_TEXT + 2];
+	int n;
+
+	if (!a)
+		return rule_match(place, "", "", 0);
+	(void)addr_local(local, a);
+	n = snprintf(text, sizeof(text), "%s%s%.*s", local, a->ndomain ? "@" : "",
+	    (int)a->ndomain, a->domain);
+	return rule_match(place, "", text, (size_t)n);
+}
+
 /* ---- MAIL ---- */
 
 static uint32_t
@@ -474,9 +491,9 @@ check(struct smtp *s, const char *sender, void (*go)(struct smtp *s))
 static enum spf_result
 outcome(struct visit *v)
 {
-	enum spf_result r = v->check->result;
+	enum spf_result r = v->check ? v->check->result : SPF_TEMPERROR;
 
-	if (v->pending)
+	if (v->pending && v->check)
 		spf_cancel(v->check);
 	if (v->pending && r != SPF_FAIL)	/* else only its words are still to come */
 		r = SPF_TEMPERROR;
@@ -501,25 +518,39 @@ helo_checked(struct smtp *s)
 	struct visit *v = &s->visit;
 
 	v->spf_helo = outcome(v);
-	if (s->sender[0]) {
+	if (s->sender[0] && !v->check)
+		v->spf = SPF_TEMPERROR;
+	if (s->sender[0] && v->check) {
 		check(s, s->sender, sender_checked);
 		return;
 	}
-	v->spf = v->spf_helo;
+	if (!s->sender[0])
+		v->spf = v->spf_helo;
 	v->letter |= spf_finding(v->spf);
 	no_check(v);
 	conn_resume(s->c);
 }
 
+/* A free one; or that of who waits longest, who goes on without: nobody keeps all others out by name
+ * servers that are slow. */
 static struct spf *
 free_check(void)
 {
+	struct visit *v, *first = NULL;
+	struct spf *c;
 	int i;
 
-	for (i = 0; i < INSPECTED; i++)
+	for (i = 0; i < INSPECTED; i++) {
 		if (!checks[i].arg)
 			return &checks[i];
-	return NULL;
+		v = &((struct smtp *)checks[i].arg)->visit;
+		if (!first || v->until < first->until)
+			first = v;
+	}
+	c = first->check;
+	no_check(first);
+	first->until = loop_now;
+	return c;
 }
 
 const char *
@@ -531,19 +562,19 @@ guard_mail(struct smtp *s)
 	v->letter = 0;
 	v->letter_rule = NULL;
 	v->mark = v->accepted = 0;
+	memset(v->copied, 0, sizeof(v->copied));
 	v->spf_helo = v->spf = SPF_NONE;
 	if (conn_listener(s->c)->protocol != LOCAL && limit_count(C_MESSAGES, &s->c->peer) < 0)
 		return "450 4.7.1 Too many messages, try again later";
 	if (!v->stranger)
 		return NULL;
-	if (s->sender[0] && addr_mailbox8(&a, s->sender, strlen(s->sender)) == 0 &&
-	    user_owns(a.domain, a.ndomain))
+	memset(&a, 0, sizeof(a));
+	(void)addr_mailbox8(&a, s->sender, strlen(s->sender));	/* it was one */
+	if (s->sender[0] && user_owns(a.domain, a.ndomain))
 		v->letter |= BIT(F_OWN_SENDER);
 	if (!v->rule)
-		v->letter_rule = rule_match(IN_MAIL, "", s->sender, strlen(s->sender));
+		v->letter_rule = match_address(IN_MAIL, s->sender[0] ? &a : NULL);
 	v->check = free_check();
-	if (!v->check)
-		return "451 4.3.2 Too busy, try again later";
 	conn_hold(s->c);
 	check(s, "", helo_checked);
 	return NULL;
@@ -602,7 +633,7 @@ guard_rcpt(struct smtp *s, const struct addr *a, const struct rule **rule)
 		return NULL;
 	r = ruled(v);
 	if (!r && rule_any(IN_RCPT))
-		r = *rule = rule_match(IN_RCPT, "", a->mailbox, a->nmailbox);
+		r = *rule = match_address(IN_RCPT, a);
 	if (r && r->deed == DO_REFUSE)
 		return guard_refusal(r);
 	if (!r || r->deed != DO_ACCEPT) {
@@ -637,7 +668,7 @@ guard_grey(struct smtp *s, const struct addr *a)
 void
 guard_wrong(struct smtp *s)
 {
-	if (!s->visit.stranger)
+	if (!s->visit.stranger || s->visit.good)
 		return;
 	(void)limit_count(C_REFUSED, &s->c->peer);
 	conn_delay(s->c, limit_tarpit(++s->visit.wrong));

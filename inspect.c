@@ -23,7 +23,8 @@
 enum {
 	PIECE = 1 << 14,
 	NSCANNERS = sizeof(scanners) / sizeof(*scanners),
-	BUSY_MS = 20			/* until the next look whether there is room */
+	BUSY_MS = 20,			/* until the next look whether there is room */
+	HURRY_MS = 1000			/* for what the DNS says, when there is none */
 };
 
 #define BIT(f) (UINT32_C(1) << (f))
@@ -58,23 +59,24 @@ inspect_header(struct inspection *i)
 	return header;
 }
 
-/* Where its header ends: the octets before the blank line; -1: it is too large. */
+/* Where its header ends: the octets before the blank line; -1: it is too large; -2: trouble. */
 static long
 header_size(const struct letter *l)
 {
 	size_t n = 0, seen = 0;
 	const char *lf;
-	long k;
+	long k = 1;
 
-	while (n < sizeof(header) &&
-	    (k = letter_read(l, header + n, sizeof(header) - n, (uint64_t)l->text + n)) > 0)
-		n += (size_t)k;
+	for (; n < sizeof(header) && k > 0; n += k > 0 ? (size_t)k : 0)
+		k = letter_read(l, header + n, sizeof(header) - n, (uint64_t)l->text + n);
+	if (k < 0)
+		return -2;
 	if (n && header[0] == '\n')
 		return 0;
 	while ((lf = memchr(header + seen, '\n', n - seen))) {
 		seen = (size_t)(lf - header) + 1;
 		if (seen < n && header[seen] == '\n')
-			return (long)seen;
+			return seen <= HEADER_MAX ? (long)seen : -1;
 	}
 	return n <= HEADER_MAX ? (long)n : -1;
 }
@@ -104,8 +106,8 @@ inspect_cancel(struct smtp *s)
 	dkimcheck_cancel(&i->dkim);
 	dmarc_cancel(&i->dmarc);
 	scan_cancel(&i->scan);
-	letter_abort(&i->body);
-	letter_abort(&i->letter);
+	letter_drop(&i->body);
+	letter_drop(&i->letter);
 	s->visit.pending = 0;
 	s->inspection = NULL;
 	i->s = NULL;
@@ -135,11 +137,15 @@ static void
 attachment(void *arg, const char *name, size_t n)
 {
 	struct inspection *i = arg;
+	const struct rule *r = rule_match(IN_ATTACHMENT, "", name, n);
 
-	if (i->rule)
+	/* of all names the first row counts */
+	if (!r || (i->rule && (i->rule->place != IN_ATTACHMENT || i->rule <= r)))
 		return;
-	i->rule = rule_match(IN_ATTACHMENT, "", name, n);
-	if (i->rule && i->rule->deed == DO_MARK)
+	i->rule = r;
+	i->mark = 0;
+	i->why[0] = '\0';
+	if (r->deed == DO_MARK)
 		why(i, "attachment", name, n);
 }
 
@@ -250,12 +256,11 @@ ruled(struct inspection *i)
 }
 
 static const char *
-greylisted(struct smtp *s, uint32_t found)
+greylisted(struct smtp *s, uint32_t found, enum finding *f)
 {
-	enum finding f;
 	struct addr a;
 
-	if (!guard_calls(found & LATE, A_GREYLIST, &f) ||
+	if (!guard_calls(found & LATE, A_GREYLIST, f) ||
 	    addr_mailbox8(&a, s->rcpt, strlen(s->rcpt)) < 0)
 		return NULL;
 	return guard_grey(s, &a);
@@ -286,7 +291,7 @@ judge(struct smtp *s)
 		if (guard_calls(found, A_REFUSE, &f))
 			error = f == F_AUTHOR ? author_reply(i->from) : guard_reply(f);
 		else
-			error = greylisted(s, found);
+			error = greylisted(s, found, &f);
 		if (error) {
 			tell(i, "refused", guard_word(f));
 			answer(s, error);
@@ -346,7 +351,7 @@ ask_policy(struct smtp *s)
 	i->dmarc.arg = s;
 	s->visit.pending = 1;
 	dmarc_check(&i->dmarc);
-	guard_later(s, 0, guard_wait, policy_known);
+	guard_later(s, 0, i->hurry ? HURRY_MS : guard_wait, policy_known);
 }
 
 static void
@@ -384,7 +389,8 @@ ask_keys(struct smtp *s)
 
 /* ---- reading ---- */
 
-static void
+/* 0 or -1. */
+static int
 read_header(struct inspection *i)
 {
 	struct smtp *s = i->s;
@@ -392,13 +398,14 @@ read_header(struct inspection *i)
 
 	i->rule = s->visit.rule ? s->visit.rule : s->visit.letter_rule;
 	if (!p)
-		return;		/* the disk: the copy will find that too */
+		return -1;
 	if (!i->rule)
 		i->rule = rule_header(p, i->header);
 	i->from = from_domain(i->author, p, i->header);
 	if (i->from != FROM_OK)
 		i->author[0] = '\0';
 	dkimcheck_header(&i->dkim, p, i->header, loop_wall);
+	return 0;
 }
 
 /* A slice of the pass through the text. */
@@ -414,7 +421,11 @@ read_some(struct inspection *i)
 	while (loop_ms() - start < SLICE_MS) {
 		n = letter_read(&s->letter, piece, sizeof(piece),
 		    (uint64_t)s->letter.text + i->at);
-		if (n <= 0) {
+		if (n < 0) {
+			answer(s, smtp_disk(s->letter.full));
+			return;
+		}
+		if (!n) {
 			mime_finish(&i->mime);
 			i->work = I_WAIT;
 			ask_keys(s);
@@ -500,10 +511,11 @@ scanned(struct smtp *s)
 		i->nedits += i->scan.nedits;
 		memcpy(i->edits + i->nedits, &over, sizeof(over));
 		i->nedits += sizeof(over);
+		i->lost = 0;
 		if (i->scan.quarantine[0]) {
 			log_event(s->sid, "scan by=%s -> quarantined \"%s\"", row->name,
 			    i->scan.quarantine);
-			if (s->letter.out) {	/* there is no mailbox for junk elsewhere */
+			if (s->nout) {	/* there is no mailbox for junk elsewhere */
 				answer(s, "554 5.7.1 A content scanner wants this held back");
 				return;
 			}
@@ -574,7 +586,7 @@ copy_some(struct inspection *i)
 		conn_work(s->c);
 	} else if (r == R_OK) {
 		letter_move(&s->letter, &i->letter);
-		answer(s, NULL);
+		answer(s, smtp_quota(&s->letter.to, s->size) ? "452 4.2.2 Mailbox full" : NULL);
 	} else {
 		answer(s, smtp_disk(i->letter.full));
 	}
@@ -610,6 +622,26 @@ free_one(void)
 	return NULL;
 }
 
+/* Who waits longest for the DNS goes on without: nobody keeps all others out by slow answers. */
+static void
+hurry(void)
+{
+	struct inspection *i, *first = NULL;
+	int k;
+
+	for (k = 0; k < INSPECTED; k++) {
+		i = &inspections[k];
+		if (i->s && !i->hurry && i->s->visit.pending && i->scan.arg == NULL &&
+		    (!first || i->s->visit.until < first->s->visit.until))
+			first = i;
+	}
+	if (!first)
+		return;
+	first->hurry = 1;
+	if (first->s->visit.until > loop_now + HURRY_MS)
+		first->s->visit.until = loop_now + HURRY_MS;
+}
+
 /* With memory for it. */
 static void
 begin(struct smtp *s, struct inspection *i)
@@ -621,7 +653,8 @@ begin(struct smtp *s, struct inspection *i)
 	i->s = s;
 	s->inspection = i;
 	if (n < 0) {
-		answer(s, "552 5.3.4 The header is too large");
+		answer(s, n == -1 ? "552 5.3.4 The header is too large" :
+		    smtp_disk(s->letter.full));
 		return;
 	}
 	i->header = (size_t)n;
@@ -629,7 +662,10 @@ begin(struct smtp *s, struct inspection *i)
 		next_scanner(s);
 		return;
 	}
-	read_header(i);
+	if (read_header(i) < 0) {
+		answer(s, smtp_disk(s->letter.full));
+		return;
+	}
 	mime_init(&i->mime, attachment, i);
 	i->work = I_READ;
 	conn_work(s->c);
@@ -648,6 +684,8 @@ again(struct smtp *s)
 		smtp_answer(s, "451 4.3.2 Too busy, try again later");
 	else
 		guard_later(s, BUSY_MS, BUSY_MS, again);
+	if (!i)
+		hurry();
 }
 
 void

@@ -28,6 +28,7 @@ struct inspection {
 	int dkim_late;			/* the keys did not come in time */
 	struct dmarc dmarc;
 	int dmarc_known;
+	int hurry;			/* others wait for its memory */
 	const struct rule *rule;	/* that decides about it, NULL */
 	int mark;
 	char why[96];			/* escaped */

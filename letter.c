@@ -211,10 +211,21 @@ letter_read(const struct letter *l, char *p, size_t n, uint64_t at)
 	return fs_read(l->fd, p, n, from) < 0 ? -1 : (long)n;
 }
 
+/* For the last time: its file is of no use any more. */
+void
+letter_drop(struct letter *l)
+{
+	if (l->pending)
+		(void)store_commit(1);
+	if (l->fd >= 0 && !l->named && ftruncate(l->fd, 0) < 0)
+		store_trouble("scratch");
+	letter_abort(l);
+}
+
 void
 letter_move(struct letter *dst, struct letter *src)
 {
-	letter_abort(dst);
+	letter_drop(dst);
 	*dst = *src;
 	if (dst->pen)
 		dst->pen->l = dst;

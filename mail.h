@@ -360,6 +360,9 @@ void letter_abort(struct letter *l);
 /* n octets of it at an offset (its text begins at l->text): how many, 0: its end; -1: trouble. */
 long letter_read(const struct letter *l, char *p, size_t n, uint64_t at);
 
+/* The same, and its file takes no room on the disk any more. */
+void letter_drop(struct letter *l);
+
 /* Has it no recipients (left)? Then it is never finished. Take those it has away. */
 int letter_alone(const struct letter *l);
 void letter_nobody(struct letter *l);

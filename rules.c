@@ -145,6 +145,12 @@ rule_match(enum place place, const char *field, const char *text, size_t n)
 }
 
 int
+rule_row(const struct rule *r)
+{
+	return (int)(r - rules);
+}
+
+int
 rule_any(enum place place)
 {
 	int i;

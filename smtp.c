@@ -783,8 +783,10 @@ smtp_start(struct conn *c)
 	if (again)
 		letter_abort(&s->letter);
 	memset(s, 0, sizeof(*s));
-	if (again)
+	if (again) {
 		s->visit = visit;
+		s->visit.stranger = visit.met;
+	}
 	s->c = c;
 	s->state = again ? S_START : S_WAIT;
 	s->user = -1;
@@ -815,7 +817,7 @@ smtp_end(struct conn *c)
 		log_event(s->sid, "smtp from=%s ended=\"%s\"", ip_text(ip, &c->peer), c->why);
 	inspect_cancel(s);
 	guard_close(s);
-	letter_abort(&s->letter);
+	letter_drop(&s->letter);
 	scram_wipe(&s->login, sizeof(s->login));
 }
 

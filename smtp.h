@@ -15,13 +15,17 @@ enum {
 	S_WAIT = 256			/* the greeting is still to come */
 };
 
-enum { DNSLISTS = sizeof(dnslists) / sizeof(*dnslists) };
+enum {
+	DNSLISTS = sizeof(dnslists) / sizeof(*dnslists),
+	RULES = sizeof(rules) / sizeof(*rules)
+};
 
 struct smtp;
 
 /* What is known of a peer, if it is a stranger, and of its letter. */
 struct visit {
 	int stranger;
+	int met;			/* it was one when it came; TLS begins anew */
 	uint32_t found;			/* a bit (1 << F_...) for each finding about the peer */
 	uint32_t letter;		/* and about its letter */
 	enum action listed;		/* the severest list it is on, */
@@ -31,6 +35,7 @@ struct visit {
 	const struct rule *letter_rule;	/* or about its letter */
 	int mark;			/* one of its recipients has a rule for that */
 	int accepted, wrong;		/* recipients that rules accept; that do not exist */
+	unsigned char copied[RULES];	/* rows by which a copy goes already */
 	char name[DNS_NAME];		/* of its address, confirmed; "" */
 	enum spf_result spf_helo, spf;
 	struct spf *check;		/* under way, or NULL */

@@ -24,7 +24,7 @@
 #include "text.h"
 
 enum {
-	QUESTIONS = 512,	/* under way at once */
+	QUESTIONS = 768,	/* under way at once */
 	STREAMS = 4,		/* of these by TCP */
 	FIRST_MS = 3000,	/* for an answer, when a server is asked for the first time */
 	SECOND_MS = 5000,	/* and for the second, or by TCP */

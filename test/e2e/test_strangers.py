@@ -20,6 +20,7 @@ RULES = [
     'IN_MAIL, "", "*@bulk.test", DO_MARK, ""',
     'IN_MAIL, "", "boss@*", DO_ACCEPT, ""',
     'IN_RCPT, "", "old@*", DO_REFUSE, "has left us"',
+    'IN_RCPT, "", "postmaster@*", DO_ACCEPT, ""',
     'IN_RCPT, "", "shop@*", DO_REDIRECT, "bob"',
     'IN_RCPT, "", "carol@*", DO_COPY, "bob@example.org"',
     'IN_RCPT, "", "list@*", DO_MAILBOX, "carol"',
@@ -359,6 +360,42 @@ def rules_refuse_and_accept():
 
 
 @test
+def a_recipient_that_is_refused_opens_no_door():
+    with server().smtp(25, source=OTHER) as c:
+        c.ehlo('client.nowhere.test')
+        c.expect(250, 'MAIL FROM:<someone@nowhere.test>')
+        c.expect(550, 'RCPT TO:<postmaster@elsewhere.test>', '5.7.1')
+        c.expect(250, 'RCPT TO:<alice@example.org>')
+        r = c.data(letter('boss2@bank.test'))
+    assert r.code == 550 and 'DMARC' in r.text, r
+    assert send(letter('boss2@bank.test'), to='postmaster@example.org').code == 250
+
+
+@test
+def quotes_do_not_hide_a_recipient():
+    for a in ('old', 'OLD', '"old"', '"o\\ld"'):
+        r = send(letter(), to=a + '@example.org')
+        assert r.code == 550 and 'has left us' in r.text, (a, r)
+
+
+@test
+def slow_name_servers_of_some_keep_nobody_out():
+    s = server()
+    held = []
+    try:
+        for i in range(70):
+            c = s.smtp(25, source='127.1.%d.5' % (20 + i % 40))
+            held.append(c)
+            c.ehlo('h.host.test')
+            c.send(b'MAIL FROM:<x@mute.test>\r\n')
+        r = send(letter())
+        assert r.code == 250, r
+    finally:
+        for c in held:
+            c.close()
+
+
+@test
 def rules_mark_and_discard():
     t = got(letter(), sender='news@bulk.test', where='alice.junk')
     assert JUNK in t
@@ -399,8 +436,11 @@ def dangerous_attachments_are_found():
         t = got(attached(name), where='alice.junk')
         assert JUNK in t and b'attachment' in t, (name, t[:500])
     assert JUNK not in got(attached('filename=invoice.pdf'))
-    r = send(attached('filename=a.scr'))
-    assert r.code == 550 and 'no such files' in r.text, r
+    two = attached('filename=a.js').replace(b'--b1--', b'--b1\r\nContent-Type: x/y; name=a.scr'
+                                            b'\r\n\r\nMZ\r\n--b1--')
+    for data in (attached('filename=a.scr'), two):
+        r = send(data)
+        assert r.code == 550 and 'no such files' in r.text, r
 
 
 @test

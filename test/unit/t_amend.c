@@ -276,7 +276,7 @@ envelopes(void)
 	edit(EDIT_RCPT, 0, "y@far.test", NULL);
 	edit(EDIT_SENDER, 0, "", NULL);
 	CHECK_STR(done(), "F<> BODY=8BITMIME\nT<bob@us> bob\nT<x@far.test> NOTIFY=NEVER\n"
-	    "T<y@far.test>\n\nReceived: us\n" HEAD "\nbody\n");
+	    "T<y@far.test> FORWARD=postmaster@mx.example.org\n\nReceived: us\n" HEAD "\nbody\n");
 
 	start(HEAD);
 	r.deed = DO_MAILBOX;
@@ -288,9 +288,10 @@ envelopes(void)
 
 	start(HEAD);
 	r.deed = DO_COPY;
+	(void)snprintf(session.rcpt, sizeof(session.rcpt), "alice@us");
 	r.arg = "z@far.test";
 	in.rule = &r;
-	CHECK(strstr(done(), "NOTIFY=NEVER\nT<z@far.test>\n\n") != NULL);
+	CHECK(strstr(done(), "NEVER\nT<z@far.test> FORWARD=alice@us\n\n") != NULL);
 
 	start(HEAD);		/* for nobody: that is meant, or it is a mistake */
 	edit(EDIT_NO_RCPT, 0, "alice@us", NULL);
