@@ -1,4 +1,4 @@
-/* What those need who look at strangers and their messages: guard.c, inspect.c, and whom they ask. */
+/* What those need who look at strangers and their messages: guard.c, inspect.c, whom they ask. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -12,8 +12,8 @@
 void limit_init(void);
 
 /* A connection has come (limit_gone() when it ends, if this said 0): 0; -1: banned or too many, the
- * reason is *why ("banned", "too many connections at once", ...). Trusted networks are never counted,
- * here and below. */
+ * reason is *why ("banned", "too many connections at once", ...). Trusted networks are never
+ * counted, here and below. */
 int limit_connect(const struct ip *peer, const char **why);
 void limit_gone(const struct ip *peer);
 
@@ -42,7 +42,7 @@ void grey_init(void);
  * yet, *wait is how many seconds more. */
 enum res grey_ask(const struct ip *peer, const char *sender, const char *rcpt, int64_t *wait);
 
-/* A letter from there was taken that was above doubt (DMARC or SPF passed): it is known for a while. */
+/* A letter from there was taken that was above doubt (DMARC passed): it is known for a while. */
 void grey_known_good(const struct ip *peer);
 
 extern const size_t grey_memory;

@@ -192,8 +192,8 @@ static const int64_t grey_wait = 300000, grey_retry = 86400000, grey_known = 302
  * Rules of your own, before all that is above. At each place (in the order of a session) the first
  * row that matches counts, and then no rule of a later place.
  *
- * place     IN_CONNECTION (address, or its name), IN_HELO, IN_MAIL, IN_RCPT (addresses; one rule for
- *           each recipient), IN_HEADER (a field, decoded), IN_ATTACHMENT (file names)
+ * place     IN_CONNECTION (address, or its name), IN_HELO, IN_MAIL, IN_RCPT (addresses; one rule
+ *           for each recipient), IN_HEADER (a field, decoded), IN_ATTACHMENT (file names)
  * field     IN_HEADER: which, else ""
  * pattern   with *, ?, [a-z]; case does not count; several with | between them (a bar is \|); ""
  *           leaves the row out. Addresses are seen without quotes, in lower case, subaddresses as

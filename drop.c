@@ -534,8 +534,8 @@ drop_reset(struct drop *d)
 
 /* ---- deleting ---- */
 
-/* Does a message begin there, not before `least`, as the index says? If not, the index is damaged: it
- * is not used again. */
+/* Does a message begin there, not before `least`, as the index says? If not, the index is damaged:
+ * it is not used again. */
 static int
 begins(struct drop *d, uint64_t at, uint64_t least)
 {

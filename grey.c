@@ -6,8 +6,8 @@
  *	a letter	network, sender and recipient; ends grey_retry after it first came
  *	a network	/24 of IPv4, /64 of IPv6; ends grey_known after its last letter
  *
- * All rows of a network lie in SPREAD sets, so that one network alone disturbs no more of the others
- * than shares these with it. In a full set the row that ends first gives way: letters before
+ * All rows of a network lie in SPREAD sets, so that one network alone disturbs no more of the
+ * others than share these with it. In a full set the row that ends first gives way: letters before
  * networks, and the oldest first. A sender whose every try comes from another network passes when
  * one of them tries twice.
  */

@@ -531,8 +531,8 @@ helo_checked(struct smtp *s)
 	conn_resume(s->c);
 }
 
-/* A free one; or that of who waits longest, who goes on without: nobody keeps all others out by name
- * servers that are slow. */
+/* A free one; or that of who waits longest, who goes on without: nobody keeps all others out by
+ * name servers that are slow. */
 static struct spf *
 free_check(void)
 {
@@ -608,8 +608,8 @@ guard_refusal(const struct rule *r)
 	return reply;
 }
 
-/* What is known of the peer and the envelope: a reply, if it is enough to refuse. SPF waits for what
- * DMARC says. */
+/* What is known of the peer and the envelope: a reply, if it is enough to refuse. SPF waits for
+ * what DMARC says. */
 static const char *
 verdict(const struct visit *v)
 {

@@ -1,4 +1,4 @@
-/* What inspect.c (the text of a message looked into) and amend.c (the letter written anew) share. */
+/* What inspect.c (the text of a message looked into) and amend.c (a letter written anew) share. */
 #ifndef INSPECT_H
 #define INSPECT_H
 

@@ -193,6 +193,12 @@ letters_sync(void)
 }
 
 void
+letter_drop(struct letter *l)
+{
+	letter_abort(l);
+}
+
+void
 letter_abort(struct letter *l)
 {
 	if (l == now.l && now.l && now.finished)
