@@ -6,8 +6,8 @@
  * open connections last: who wants somebody forgotten has to bring about COUNTED others, blindly.
  *
  * Bans are rows of spool/bans, with their end as real time (lib/table.h). Who is banned costs a
- * look there and no entry. When a set is full, the ban that ends first gives way. A network can fill few
- * rows, since soon it is banned as a whole: then its addresses get no further.
+ * look there and no entry. When a set is full, the ban that ends first gives way. A network can
+ * fill few rows, since soon it is banned as a whole: then its addresses get no further.
  */
 #define _GNU_SOURCE
 #include <errno.h>

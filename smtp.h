@@ -167,8 +167,8 @@ const char *guard_refusal(const struct rule *r);
 
 /* ---- inspect.c ---- */
 
-/* Is the text to be looked into, or changed, before it is accepted? Then look: smtp_answer() will be
- * called. The session is held. */
+/* Is the text to be looked into, or changed, before it is accepted? Then look: smtp_answer() will
+ * be called. The session is held. */
 int inspect_wanted(const struct smtp *s);
 void inspect_start(struct smtp *s);
 

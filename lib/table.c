@@ -5,12 +5,12 @@
  *	struct head		what it is, and the secret of its keys
  *	struct table_row	n of them, by sets of TABLE_WAYS
  *
- * It is read once and then only written to, a row at a time and never synced. Not mapped: a page of a
- * mapped file that the disk has no room for (on a file system that copies on write), cannot read, or
- * that somebody has cut off, is a SIGBUS; a pwrite() of 32 octets is an error that can be told. And
- * nobody can change what has been read. A row counts only while `until` lies ahead, and not further
- * than `life`: so neither a damaged file nor a clock that was wrong for a while can fill the table
- * for good.
+ * It is read once and then only written to, a row at a time and never synced. Not mapped: a page
+ * of a mapped file that the disk has no room for (on a file system that copies on write), cannot
+ * read, or that somebody has cut off, is a SIGBUS; a pwrite() of 32 octets is an error that can be
+ * told. And nobody can change what has been read. A row counts only while `until` lies ahead, and
+ * not further than `life`: so neither a damaged file nor a clock that was wrong for a while can fill
+ * the table for good.
  */
 #define _GNU_SOURCE
 #include <errno.h>
