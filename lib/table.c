@@ -9,8 +9,8 @@
  * of a mapped file that the disk has no room for (on a file system that copies on write), cannot
  * read, or that somebody has cut off, is a SIGBUS; a pwrite() of 32 octets is an error that can be
  * told. And nobody can change what has been read. A row counts only while `until` lies ahead, and
- * not further than `life`: so neither a damaged file nor a clock that was wrong for a while can fill
- * the table for good.
+ * not further than `life`: so neither a damaged file nor a clock that was wrong for a while can
+ * fill the table for good.
  */
 #define _GNU_SOURCE
 #include <errno.h>
