@@ -43,6 +43,28 @@ fill(struct head *h, const struct table *t)
 	memcpy(h->secret, t->secret, TABLE_SECRET);
 }
 
+/* Rows that are in use only: memory that nobody touches costs nothing. 0 or -1. */
+static int
+load_rows(struct table *t, int fd)
+{
+	struct table_row some[8 * TABLE_WAYS];
+	size_t at, k, n;
+
+	for (at = 0; at < t->n; at += n) {
+		n = t->n - at < 8 * TABLE_WAYS ? t->n - at : 8 * TABLE_WAYS;
+		if (fs_read(fd, some, n * sizeof(*some),
+		    (off_t)(sizeof(struct head) + at * sizeof(*some))) < 0)
+			break;
+		for (k = 0; k < n; k++)
+			if (some[k].until)
+				t->row[at + k] = some[k];
+	}
+	if (at >= t->n)
+		return 0;
+	memset(t->row, 0, t->n * sizeof(*t->row));
+	return -1;
+}
+
 /* 1: it was one of ours; 0: it is none. */
 static int
 load(struct table *t, int fd, const struct stat *st)
@@ -54,8 +76,7 @@ load(struct table *t, int fd, const struct stat *st)
 		return 0;
 	fill(&want, t);
 	memcpy(want.secret, h.secret, TABLE_SECRET);
-	if (memcmp(&h, &want, sizeof(h)) != 0 ||
-	    fs_read(fd, t->row, t->n * sizeof(*t->row), sizeof(h)) < 0)
+	if (memcmp(&h, &want, sizeof(h)) != 0 || load_rows(t, fd) < 0)
 		return 0;
 	memcpy(t->secret, h.secret, TABLE_SECRET);
 	return 1;
@@ -67,7 +88,6 @@ make(struct table *t, int fd)
 {
 	struct head h;
 
-	memset(t->row, 0, t->n * sizeof(*t->row));
 	fill(&h, t);
 	if (ftruncate(fd, 0) < 0 || fs_write(fd, t->row, t->n * sizeof(*t->row), sizeof(h)) < 0)
 		return -1;
