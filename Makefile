@@ -11,7 +11,7 @@ OUT = build
 BIN = maild
 # What the tests read that was made by others
 VECTORS = ../shared/vectors
-# Parts of make crash, all if empty: kill errors commands recovery full cut power
+# Parts of make crash, all if empty: kill errors commands recovery relay strangers full cut power
 CRASH =
 # Seconds for each target of make fuzz
 SECONDS = 60

@@ -208,7 +208,10 @@ letter_read(const struct letter *l, char *p, size_t n, uint64_t at)
 	}
 	if (n > (uint64_t)(held - from))
 		n = (size_t)(held - from);
-	return fs_read(l->fd, p, n, from) < 0 ? -1 : (long)n;
+	if (fs_read(l->fd, p, n, from) == 0)
+		return (long)n;
+	store_trouble("scratch");
+	return -1;
 }
 
 /* For the last time: its file is of no use any more. */
