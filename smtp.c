@@ -287,11 +287,11 @@ accepted(struct letter *l, enum res r)
 
 	if (r == R_OK) {
 		log_event(s->sid, "smtp from=%s helo=%s via=%s tls=%s user=%s sender=\"%s\" "
-		    "rcpt=%d size=%llu -> queued %s", ip_text(ip, &s->c->peer), s->helo,
+		    "rcpt=%d size=%llu -> %s %s", ip_text(ip, &s->c->peer), s->helo,
 		    via[conn_listener(s->c)->protocol], s->tls ? tls_cipher(s->c) : "-",
 		    s->user >= 0 ? user_at(s->user)->name : "-",
 		    text_escape(from, sizeof(from), s->sender, strlen(s->sender)), s->nrcpt,
-		    (unsigned long long)s->size, l->id);
+		    (unsigned long long)s->size, letter_alone(l) ? "discarded" : "queued", l->id);
 		conn_printf(s->c, "250 2.0.0 Ok: queued as %s\r\n", l->id);
 	} else {
 		smtp_reply(s, smtp_disk(l->full));
