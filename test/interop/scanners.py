@@ -379,7 +379,7 @@ def spamassassin(h):
         key, m = letter(GTUBE + '\n')
         r = h.send(m)
         check('scanners: spamassassin: to one that does not exist: not taken', r.code == 451 and
-              not h.boxes(key) and h.logged('amend to=ghost@example.org error='), r)
+              not h.boxes(key) and h.logged('amend to="ghost@example.org" error='), r)
 
 
 # ---- time ----
