@@ -820,26 +820,29 @@ decode(struct mime *m, const char *p, size_t n)
 	(void)scan_feed(m, &m->inner, out, k);
 }
 
-/* (A part of) a line within such a part. A boundary is never coded, so a line that begins like one
- * is not part of what comes before it. */
-static void
+/* (A part of) a line within such a part: how much was read. A boundary is never coded, so a line
+ * that begins like one is not part of what comes before it; and parts may end and begin within it,
+ * so it is read an octet at a time. */
+static size_t
 coded_line(struct mime *m, const char *p, size_t n)
 {
 	int start = m->outer.line == L_START;
 
+	if (start)
+		m->dashed = *p == '-';
+	if (m->dashed || m->outer.line == L_DASH)
+		n = 1;
 	(void)scan_feed(m, &m->outer, p, n);
 	if (!m->coding)
-		return;
-	if (start) {
-		m->dashed = *p == '-';
-		if (m->dashed) {
-			field_end(m, &m->inner);
-			m->inner.line = L_START;
-			m->hex.n = 0;
-		}
+		return n;
+	if (start && m->dashed) {
+		field_end(m, &m->inner);
+		m->inner.line = L_START;
+		m->hex.n = 0;
 	}
 	if (!m->dashed || m->coding == QUOTED)
 		decode(m, p, n);
+	return n;
 }
 
 /* ---- all of it ---- */
@@ -865,8 +868,7 @@ mime_feed(struct mime *m, const char *p, size_t n)
 			continue;
 		}
 		nl = memchr(p, '\n', n);
-		k = nl ? (size_t)(nl + 1 - p) : n;
-		coded_line(m, p, k);
+		k = coded_line(m, p, nl ? (size_t)(nl + 1 - p) : n);
 	}
 }
 
