@@ -368,8 +368,10 @@ known(struct smtp *s)
 	struct visit *v = &s->visit;
 	char ip[IP_TEXT];
 
-	if (v->pending)
+	if (v->names.slot >= 0) {	/* what is there of a name is not confirmed */
+		v->name[0] = '\0';
 		v->found |= BIT(F_PTR_LATER);
+	}
 	no_questions(v);
 	if (!v->name[0] && !(v->found & BIT(F_PTR_LATER)))
 		v->found |= BIT(F_PTR);

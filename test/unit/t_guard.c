@@ -84,6 +84,7 @@ dns_ask(struct dns_query *q, const char *name, enum dns_type type)
 	for (i = 0; asked[i].q; i++)
 		;
 	asked[i].q = q;
+	q->slot = i;
 	asked[i].type = type;
 	(void)text_copy(asked[i].name, sizeof(asked[i].name), name, strlen(name));
 	return 0;
@@ -97,6 +98,7 @@ dns_cancel(struct dns_query *q)
 	for (i = 0; i < 8; i++)
 		if (asked[i].q == q)
 			asked[i].q = NULL;
+	q->slot = -1;
 }
 
 char *
@@ -235,6 +237,7 @@ answer(const char *name, const char *text)
 		if (!asked[i].q || strcmp(asked[i].name, name) != 0)
 			continue;
 		q = asked[i].q;
+		q->slot = -1;
 		asked[i].q = NULL;
 		break;
 	}
@@ -368,6 +371,19 @@ lists(void)
 		mail("x@y.test", SPF_PASS);
 		starts(rcpt(), t[i].reply);
 	}
+	/* a name counts when it is confirmed; and a list that is late is not the name's fault */
+	come();
+	answer(PTR, "a.test");
+	answer(BAD, "");
+	loop_now += guard_wait + 1;
+	(void)guard_tick(1000);
+	CHECK(greeted == 1 && !session.visit.name[0]);
+	CHECK(session.visit.found == BIT(F_PTR_LATER));
+	come();
+	answer(PTR, "");
+	loop_now += guard_wait + 1;
+	(void)guard_tick(1000);
+	CHECK(greeted == 1 && session.visit.found == BIT(F_PTR));
 	come();			/* nobody answers in time */
 	loop_now += guard_wait + 1;
 	(void)guard_tick(1000);
