@@ -336,13 +336,26 @@ def send_rest(o, store):
     srv.stop()
 
 
+def mount(o, w):
+    """Mount the rebuilt disk; False if that is not to be done. Of ext4, the super block (two
+    sectors, read before the journal) may be torn: fsck, which a boot runs, has copies of it."""
+    cmd = ['mount', '-o', 'loop', w + '/crash', w + '/m']
+    if not subprocess.run(cmd).returncode:
+        return True
+    if o.fs != 'ext4' or subprocess.run(['fsck.ext4', '-y', w + '/crash'],
+                                        stdout=subprocess.DEVNULL).returncode > 1:
+        return False
+    print('mounted after fsck')
+    return not subprocess.run(cmd).returncode
+
+
 def state(o, w, disk, book, cut, how, rnd):
     """Rebuild the disk, mount it, judge the store on it."""
     subprocess.run(['cp', '--sparse=always', w + '/base', w + '/crash'], check=True)
     disk.rebuild(w + '/crash', cut, how, rnd)
     if o.keep:
         shutil.copy(w + '/crash', w + '/crash.was')
-    if subprocess.run(['mount', '-o', 'loop', w + '/crash', w + '/m']).returncode:
+    if not mount(o, w):
         return ['the file system cannot be mounted']
     try:
         send_rest(o, w + '/m/store')
