@@ -95,19 +95,31 @@ amend_rcpt(struct letter *l, int i)
 	return i < 0 ? mailbox : NULL;
 }
 
-/* A change of the envelope by a scanner that concerns this mailbox, of that kind? */
-static int
-edited(const struct inspection *i, int what, const char *mailbox)
+/* The change of the scanners at *at, which moves on: what it brings with it; NULL: that was all. */
+static const char *
+next_edit(const struct inspection *i, size_t *at, struct edit *e)
 {
-	size_t at;
-	struct edit e;
+	const char *text;
 
-	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
-		memcpy(&e, i->edits + at, sizeof(e));
-		if ((int)e.what == what && text_is(mailbox, strlen(mailbox),
-		    i->edits + at + sizeof(e)))
+	if (*at >= i->nedits)
+		return NULL;
+	memcpy(e, i->edits + *at, sizeof(*e));
+	text = i->edits + *at + sizeof(*e);
+	*at += sizeof(*e) + e->n;
+	return text;
+}
+
+/* Does a scanner take this recipient away? */
+static int
+removed(const struct inspection *i, const char *mailbox)
+{
+	struct edit e;
+	size_t at = 0;
+	const char *text;
+
+	while ((text = next_edit(i, &at, &e)))
+		if (e.what == EDIT_NO_RCPT && text_is(mailbox, strlen(mailbox), text))
 			return 1;
-	}
 	return 0;
 }
 
@@ -183,7 +195,7 @@ old_rcpt(struct inspection *i, char *line)
 {
 	const char *mailbox, *rest;
 
-	if (split(line, &mailbox, &rest) < 0 || edited(i, EDIT_NO_RCPT, mailbox))
+	if (split(line, &mailbox, &rest) < 0 || removed(i, mailbox))
 		return;
 	if (is_account(rest))
 		to_account(i, mailbox, rest);
@@ -196,18 +208,18 @@ static int
 new_rcpts(struct inspection *i)
 {
 	const struct rule *r = i->rule;
+	const char *text;
 	struct edit e;
-	size_t at;
+	size_t at = 0;
 	int n = 0;
 
 	if (r && (r->deed == DO_COPY || r->deed == DO_REDIRECT || r->deed == DO_MAILBOX)) {
 		also_to(i, r->arg);
 		n++;
 	}
-	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
-		memcpy(&e, i->edits + at, sizeof(e));
+	while ((text = next_edit(i, &at, &e))) {
 		if (e.what == EDIT_RCPT) {
-			also_to(i, i->edits + at + sizeof(e));
+			also_to(i, text);
 			n++;
 		}
 	}
@@ -218,14 +230,13 @@ new_rcpts(struct inspection *i)
 static const char *
 sender(const struct inspection *i, const char *was)
 {
+	const char *text;
 	struct edit e;
-	size_t at;
+	size_t at = 0;
 
-	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
-		memcpy(&e, i->edits + at, sizeof(e));
+	while ((text = next_edit(i, &at, &e)))
 		if (e.what == EDIT_SENDER)
-			was = i->edits + at + sizeof(e);
-	}
+			was = text;
 	return was;
 }
 
@@ -295,7 +306,7 @@ results(struct inspection *i)
 
 	authres_begin(&a, field, sizeof(field), host);
 	authres_result(&a, "iprev", s->visit.name[0] ? "pass" :
-	    s->visit.found & UINT32_C(1) << F_PTR_LATER ? "temperror" : "fail", "");
+	    s->visit.found & BIT(F_PTR_LATER) ? "temperror" : "fail", "");
 	authres_property(&a, "policy.iprev", ip_text(text, &s->c->peer));
 	authres_result(&a, "spf", spf_word(s->visit.spf_helo), "");
 	authres_property(&a, "smtp.helo", s->helo);
@@ -489,9 +500,9 @@ clean(void)
 static int
 write_header(struct inspection *i)
 {
-	const char *p = inspect_header(i);
+	const char *p = inspect_header(i), *text;
 	struct edit e;
-	size_t at;
+	size_t at = 0;
 
 	if (!p)
 		return -1;
@@ -503,10 +514,8 @@ write_header(struct inspection *i)
 	memset(head.mark, PLAIN, head.n);
 	if (i->s->visit.stranger)
 		forged();
-	for (at = 0; at < i->nedits; at += sizeof(e) + e.n) {
-		memcpy(&e, i->edits + at, sizeof(e));
-		edit_header(&e, i->edits + at + sizeof(e));
-	}
+	while ((text = next_edit(i, &at, &e)))
+		edit_header(&e, text);
 	clean();
 	letter_text(&i->letter, head.b, head.n);
 	return head.full ? -1 : 0;

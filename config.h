@@ -141,8 +141,8 @@ static const mode_t control_mode = 0600, submit_mode = 0666;
 
 /*
  * What follows from what is found out about a stranger and its message; a finding without a row:
- * A_ACCEPT. The severest row that fits counts; what passes DMARC or is on a list of the good is not
- * judged by SPF, names and greylisting.
+ * A_ACCEPT. The severest row that fits counts. SPF does not count for what passes DMARC, nor do
+ * names, HELO, SPF and other lists for who is on a list of the good.
  *
  * finding   see mail.h
  * action    A_ACCEPT; A_MARK: X-Spam-Flag: YES, and into the mailbox of NAME.junk if there is such

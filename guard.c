@@ -30,12 +30,8 @@ enum {
 	NAMES = 3		/* of an address that are looked at */
 };
 
-#define BIT(f) (UINT32_C(1) << (f))
-
 /* What is not held against those on a list of the good. */
-#define DOUBTS (BIT(F_PTR) | BIT(F_PTR_LATER) | BIT(F_HELO_NAME) | BIT(F_HELO_ALIEN) | \
-	BIT(F_SPF_NONE) | BIT(F_SPF_NEUTRAL) | BIT(F_SPF_SOFTFAIL) | BIT(F_SPF_FAIL) | \
-	BIT(F_SPF_TEMP) | BIT(F_SPF_PERM))
+#define DOUBTS (BIT(F_PTR) | BIT(F_PTR_LATER) | BIT(F_HELO_NAME) | BIT(F_HELO_ALIEN) | SPF_FINDINGS)
 
 static const struct {
 	const char *word, *reply;
@@ -615,8 +611,7 @@ guard_refusal(const struct rule *r)
 static const char *
 verdict(const struct visit *v)
 {
-	uint32_t found = guard_found(v) & ~(BIT(F_SPF_NONE) | BIT(F_SPF_NEUTRAL) |
-	    BIT(F_SPF_SOFTFAIL) | BIT(F_SPF_FAIL) | BIT(F_SPF_TEMP) | BIT(F_SPF_PERM));
+	uint32_t found = guard_found(v) & ~SPF_FINDINGS;
 	enum finding f;
 
 	if (v->listed == A_REFUSE && !v->good)

@@ -27,14 +27,10 @@ enum {
 	HURRY_MS = 1000			/* for what the DNS says, when there is none */
 };
 
-#define BIT(f) (UINT32_C(1) << (f))
-
 /* Not known before the text. */
 #define LATE (BIT(F_DKIM_NONE) | BIT(F_DKIM_FAIL) | BIT(F_AUTHOR) | BIT(F_DMARC_NONE) | \
 	BIT(F_DMARC_WATCH) | BIT(F_DMARC_QUARANTINE) | BIT(F_DMARC_REJECT) | BIT(F_DMARC_TEMP) | \
 	BIT(F_DMARC_PERM))
-#define SPF (BIT(F_SPF_NONE) | BIT(F_SPF_NEUTRAL) | BIT(F_SPF_SOFTFAIL) | BIT(F_SPF_FAIL) | \
-	BIT(F_SPF_TEMP) | BIT(F_SPF_PERM))
 
 static struct inspection inspections[INSPECTED];
 static char header[HEADER_MAX + 2];
@@ -211,7 +207,7 @@ findings(struct inspection *i)
 	f = i->dmarc_known ? dmarc_finding(i) : F_DMARC_NONE;
 	if (f < NFINDINGS)
 		v->letter |= BIT(f);
-	return guard_found(v) & ~(f < NFINDINGS ? 0 : SPF);
+	return guard_found(v) & ~(f < NFINDINGS ? 0 : SPF_FINDINGS);
 }
 
 static void

@@ -185,16 +185,12 @@ letter_pen(const struct letter *l, size_t *n)
 	return l->pen ? l->pen->b : NULL;
 }
 
-size_t
-letter_held(const struct letter *l)
-{
-	return l->pen ? l->pen->n : 0;
-}
-
 long
 letter_read(const struct letter *l, char *p, size_t n, uint64_t at)
 {
-	off_t from = (off_t)at, held = l->size - (off_t)letter_held(l);
+	size_t pen_n;
+	const char *pen = letter_pen(l, &pen_n);
+	off_t from = (off_t)at, held = l->size - (off_t)pen_n;
 
 	if (l->bad)
 		return -1;
@@ -203,7 +199,7 @@ letter_read(const struct letter *l, char *p, size_t n, uint64_t at)
 	if (n > (uint64_t)(l->size - from))
 		n = (size_t)(l->size - from);
 	if (from >= held) {
-		memcpy(p, l->pen->b + (from - held), n);
+		memcpy(p, pen + (from - held), n);
 		return (long)n;
 	}
 	if (n > (uint64_t)(held - from))

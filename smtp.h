@@ -22,11 +22,15 @@ enum {
 
 struct smtp;
 
+#define BIT(f) (UINT32_C(1) << (f))
+#define SPF_FINDINGS (BIT(F_SPF_NONE) | BIT(F_SPF_NEUTRAL) | BIT(F_SPF_SOFTFAIL) | \
+	BIT(F_SPF_FAIL) | BIT(F_SPF_TEMP) | BIT(F_SPF_PERM))
+
 /* What is known of a peer, if it is a stranger, and of its letter. */
 struct visit {
 	int stranger;
 	int met;			/* it was one when it came; TLS begins anew */
-	uint32_t found;			/* a bit (1 << F_...) for each finding about the peer */
+	uint32_t found;			/* BIT(F_...) of each finding about the peer */
 	uint32_t letter;		/* and about its letter */
 	enum action listed;		/* the severest list it is on, */
 	const char *zone;		/* which is this one; NULL: none */

@@ -190,16 +190,15 @@ store_cut(int user, uint64_t was, uint64_t size)
 static int
 copy_in(const struct letter *l)
 {
-	off_t at, end = l->size - (off_t)letter_held(l);
-	const char *pen;
 	size_t held, n;
+	const char *pen = letter_pen(l, &held);
+	off_t at, end = l->size - (off_t)held;
 
 	for (at = 0; at < end; at += (off_t)n) {
 		n = end - at < (off_t)sizeof(piece) ? (size_t)(end - at) : sizeof(piece);
 		if (fs_read(l->fd, piece, n, at) < 0 || journal_add(&journal, piece, n) < 0)
 			return -1;
 	}
-	pen = letter_pen(l, &held);
 	return held ? journal_add(&journal, pen, held) : 0;
 }
 

@@ -18,9 +18,8 @@ char *letter_path(char path[PATH_TEXT], const struct letter *l);
 /* Into the file with what the pen holds: 0, or -1 and the letter is bad. */
 int letter_spill(struct letter *l);
 
-/* What of it is in no file: a pointer (NULL: nothing) and *n; only how much. */
+/* What of it is in no file: a pointer (NULL: nothing) and how much, *n. */
 const char *letter_pen(const struct letter *l, size_t *n);
-size_t letter_held(const struct letter *l);
 
 /* Take its pen away. What that holds is lost. */
 void letter_unpen(struct letter *l);

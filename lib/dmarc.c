@@ -4,6 +4,7 @@
  * the record that applies and the organisational domain. Then, unless names tell enough, one from
  * each authenticated domain below that: does it end at the same place? At last, if the policy
  * depends on it, whether the author's domain exists at all. All names are lower case and A-labels.
+ * Numbers of sections are those of draft-ietf-dmarc-dmarcbis-41, which became RFC 9989.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@
 #include "fuzz.h"
 #include "envelope.c"
 #include "store.h"
-#include "welcome.h"
+#include "test/unit/t_welcome.h"
 
 enum { MOST = 1 << 13, MOST_WORDS = 64 };
 

@@ -13,7 +13,7 @@
 #include "lib/text.h"
 #include "replies.h"
 #include "smtp.h"
-#include "welcome.h"
+#include "test/unit/t_welcome.h"
 #include "wire.h"
 
 enum { SAID = 1 << 14, TEXT = 1 << 17 };
@@ -74,7 +74,8 @@ may_leave(const char *rcpt, size_t n, const char *params)
 	for (i = 0; i < sizeof(forwards) / sizeof(*forwards); i++)
 		if (text_ieq(rcpt, n, forwards[i], strlen(forwards[i])))
 			return strstr(params, "FORWARD=") != NULL;
-	if (at && user_owns(at + 1, n - (size_t)(at + 1 - rcpt)))
+	/* <postmaster> needs no domain */
+	if (!at || user_owns(at + 1, n - (size_t)(at + 1 - rcpt)))
 		return strstr(params, "HERE") != NULL;
 	/* a bounce of what was forwarded */
 	return !now.sender[0] && memmem(input, ninput, "0=", 2);

@@ -110,6 +110,14 @@ login_work(struct login *l, int *slot)
 	return r;
 }
 
+int
+guard_repeats(const struct login *l, const struct ip *peer)
+{
+	(void)l;
+	(void)peer;
+	return 0;
+}
+
 int64_t
 guard_failed(const struct ip *peer)
 {

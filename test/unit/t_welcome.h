@@ -108,14 +108,6 @@ limit_reached(enum counted what, const struct ip *peer)
 	return 0;
 }
 
-int
-guard_repeats(const struct login *l, const struct ip *peer)
-{
-	(void)l;
-	(void)peer;
-	return 0;
-}
-
 void
 limit_gone(const struct ip *peer)
 {
