@@ -488,14 +488,15 @@ static void
 put_group(const struct target *t)
 {
 	char date[DATE_TEXT], text[OUT_LINE], code[STATUS_TEXT];
-	const char *p;
+	const char *p, *at = strchr(r.rcpt.mailbox, '@') ? "" : "@";	/* <postmaster> */
 	size_t n;
 
 	p = out_param(&r.rcpt, "ORCPT", &n);
 	if (p && n)
 		say("Original-Recipient: %s\n", clean(text, n < 800 ? n + 1 : 800, p, n, 1));
 	(void)clean(text, sizeof(text), r.rcpt.mailbox, strlen(r.rcpt.mailbox), 0);
-	say("Final-Recipient: %s; %s\n", addr_ascii(text, strlen(text)) ? "rfc822" : "utf-8", text);
+	say("Final-Recipient: %s; %s%s%s\n", addr_ascii(text, strlen(text)) ? "rfc822" : "utf-8", text,
+	    at, *at ? host : "");
 	say("Action: %s\nStatus: %s\n", action(t), status(code, t));
 	if (r.what != REPORT_SENT)
 		put_diagnostic(t);

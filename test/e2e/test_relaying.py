@@ -123,6 +123,25 @@ def smtplib_and_curl_send_to_anywhere():
 
 
 @test
+def success_at_home_is_told():
+    s = server()
+    s.clear()
+    text = message('told', 'x\r\n', 'alice@localhost')
+    for rcpt, final in (('bob@localhost', 'bob@localhost'), ('postmaster', 'postmaster@mx.example.org')):
+        with s.sender() as c:
+            c.expect(250, 'MAIL FROM:<alice@localhost>')
+            c.expect(250, 'RCPT TO:<%s> NOTIFY=SUCCESS' % rcpt)
+            c.expect(354, 'DATA')
+            c.send(text + b'.\r\n')
+            assert c.reply().code == 250
+        wait_for('the report', lambda: s.fetch())
+        report = s.fetch()[0]
+        assert b'Final-Recipient: rfc822; %s\r\nAction: delivered\r\n' % final.encode() in report, report
+        s.clear()
+        s.clear('bob')
+
+
+@test
 def a_large_letter_for_both():
     s = server()
     s.clear('bob')
