@@ -18,7 +18,8 @@
 
 enum {
 	PIECE = 1 << 14,
-	RESULTS = 4096			/* octets of the field with results */
+	STEPS = 50000,			/* of the changes: fields passed, 64 octets moved; some ms */
+	RESULTS = 8192			/* octets of the field with results, all names at their longest */
 };
 
 enum mark {
@@ -31,7 +32,8 @@ enum mark {
 /* The header while it is being changed; the mark of a field is that of its first octet. */
 static struct {
 	size_t n;
-	int full;
+	size_t steps;
+	int full;		/* too large, or too many steps */
 	char b[HEADER_MAX + EDITS_MAX + 2];
 	unsigned char mark[HEADER_MAX + EDITS_MAX + 2];
 } head;
@@ -150,6 +152,30 @@ to_remote(struct inspection *i, const char *to, size_t n, const char *params)
 		i->letter.bad = R_TEMP;
 }
 
+/* Does it go to that address at another server already? */
+static int
+has(const struct letter *l, const char *to, size_t n)
+{
+	static char line[OUT_LINE + 1];
+	const char *mailbox, *rest;
+	uint64_t at = 0;
+	long k;
+
+	for (; (k = envelope_line(l, at, line)) > 0; at += (uint64_t)k)
+		if (at && split(line, &mailbox, &rest) == 0 && !is_account(rest) &&
+		    text_is(to, n, mailbox))
+			return 1;
+	return 0;
+}
+
+static void
+also_remote(struct inspection *i, const char *to, size_t n, const char *params)
+{
+	i->leaves = 1;
+	if (!has(&i->letter, to, n))
+		to_remote(i, to, n, params);
+}
+
 /* To an address or account of config.h or of a scanner. What leaves us has been forwarded (relay.h)
  * for its first recipient, or who writes config.h. */
 static void
@@ -175,10 +201,10 @@ also_to(struct inspection *i, const char *to)
 			if (user_in(&set, k))
 				to_account(i, to, user_at(k)->name);
 		for (k = 0; k < f.n; k++)
-			to_remote(i, f.to[k].p, f.to[k].n, forward);
+			also_remote(i, f.to[k].p, f.to[k].n, forward);
 		break;
 	case W_REMOTE:
-		to_remote(i, to, strlen(to), forward);
+		also_remote(i, to, strlen(to), forward);
 		break;
 	case W_LATER:
 		i->letter.bad = R_TEMP;
@@ -350,6 +376,7 @@ field_end(size_t at)
 {
 	const char *lf;
 
+	head.steps++;
 	do {
 		lf = memchr(head.b + at, '\n', head.n - at);
 		at = lf ? (size_t)(lf - head.b) + 1 : head.n;
@@ -387,6 +414,7 @@ put(size_t at, size_t old, const char *p, size_t n, enum mark mark)
 		head.full = 1;
 		return;
 	}
+	head.steps += (head.n - at) / 64;
 	memmove(head.b + at + n, head.b + at + old, head.n - at - old);
 	memmove(head.mark + at + n, head.mark + at + old, head.n - at - old);
 	memcpy(head.b + at, p, n);
@@ -504,18 +532,21 @@ write_header(struct inspection *i)
 	struct edit e;
 	size_t at = 0;
 
+	head.full = 0;
 	if (!p)
 		return -1;
 	memcpy(head.b, p, i->header);
 	head.n = i->header;
-	head.full = 0;
+	head.steps = 0;
 	if (head.n && head.b[head.n - 1] != '\n')
 		head.b[head.n++] = '\n';
 	memset(head.mark, PLAIN, head.n);
 	if (i->s->visit.stranger)
 		forged();
-	while ((text = next_edit(i, &at, &e)))
+	while (!head.full && (text = next_edit(i, &at, &e))) {
 		edit_header(&e, text);
+		head.full |= head.steps > STEPS;
+	}
 	clean();
 	letter_text(&i->letter, head.b, head.n);
 	return head.full ? -1 : 0;
@@ -554,7 +585,7 @@ amend_begin(struct inspection *i)
 		return R_TEMP;
 	top(i);
 	if (write_header(i) < 0)
-		return R_TEMP;
+		return head.full ? R_PERM : R_TEMP;
 	if (i->rebodied)
 		letter_text(&i->letter, "\n", 1);
 	i->at = i->rebodied ? 0 : i->header;

@@ -591,10 +591,23 @@ take_own(struct smtp *s, const struct addr *a, const struct params *m)
 	return take(s, a, m, smtp_ours(s) || user_relays(a->domain, a->ndomain));
 }
 
+/* Does the letter go to where a rule says already, by this one or another? If not, it will. */
+static int
+goes_there(struct visit *v, const struct rule *r)
+{
+	int i;
+
+	for (i = 0; i < RULES; i++)
+		if (v->there[i] && !strcmp(rules[i].arg, r->arg))
+			return 1;
+	v->there[rule_row(r)] = 1;
+	return 0;
+}
+
 /* To where a rule of config.h says: an address, or a local part of ours. What leaves us has been
  * forwarded for the recipient. */
 static const char *
-elsewhere(struct smtp *s, const struct addr *a, const struct params *m, const char *to)
+elsewhere(struct smtp *s, const struct addr *a, const struct params *m, const struct rule *r)
 {
 	char alias[ADDR_TEXT + HOST_TEXT];
 	size_t n = alias_text(alias, a);
@@ -602,7 +615,7 @@ elsewhere(struct smtp *s, const struct addr *a, const struct params *m, const ch
 	struct forwards f;
 	struct addr there;
 	struct line line;
-	enum where w = user_meant(&set, &f, &there, to);
+	enum where w = user_meant(&set, &f, &there, r->arg);
 
 	if (w != W_REMOTE)
 		return take_to(s, &there, m, 1, w, &set, &f);
@@ -612,6 +625,8 @@ elsewhere(struct smtp *s, const struct addr *a, const struct params *m, const ch
 		return "501 5.5.4 Parameters too long";
 	if (s->nout >= RECIPIENTS || s->nalias >= RECIPIENTS)
 		return too_many;
+	if (goes_there(&s->visit, r))
+		return NULL;
 	s->nout++;
 	s->alias[s->nalias++] = header_hash(alias, n);
 	return written(s, letter_out(&s->letter, there.mailbox, there.nmailbox, line.b));
@@ -626,7 +641,7 @@ by_rule(struct smtp *s, const struct addr *a, const struct params *m, const stru
 	if (r->deed == DO_DISCARD)
 		return NULL;
 	if (r->deed == DO_REDIRECT || r->deed == DO_MAILBOX)
-		return elsewhere(s, a, m, r->arg);
+		return elsewhere(s, a, m, r);
 	error = take_own(s, a, m);
 	if (error)
 		return error;
@@ -634,8 +649,8 @@ by_rule(struct smtp *s, const struct addr *a, const struct params *m, const stru
 		s->visit.accepted++;
 	else if (r->deed == DO_MARK)
 		s->visit.mark = 1;
-	else if (r->deed == DO_COPY && !s->visit.copied[rule_row(r)]++)
-		error = elsewhere(s, a, m, r->arg);
+	else if (r->deed == DO_COPY)
+		error = elsewhere(s, a, m, r);
 	if (error)	/* the letter itself is taken */
 		log_event(s->sid, "rule copy=\"%s\" error=\"%s\"", r->arg, error);
 	return NULL;

@@ -560,7 +560,7 @@ guard_mail(struct smtp *s)
 	v->letter = 0;
 	v->letter_rule = NULL;
 	v->mark = v->accepted = 0;
-	memset(v->copied, 0, sizeof(v->copied));
+	memset(v->there, 0, sizeof(v->there));
 	v->spf_helo = v->spf = SPF_NONE;
 	if (conn_listener(s->c)->protocol != LOCAL && limit_count(C_MESSAGES, &s->c->peer) < 0)
 		return "450 4.7.1 Too many messages, try again later";

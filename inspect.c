@@ -32,6 +32,7 @@ enum {
 	BIT(F_DMARC_WATCH) | BIT(F_DMARC_QUARANTINE) | BIT(F_DMARC_REJECT) | BIT(F_DMARC_TEMP) | \
 	BIT(F_DMARC_PERM))
 
+static const char too_many[] = "451 4.3.0 Content scanners want too many changes";
 static struct inspection inspections[INSPECTED];
 static char header[HEADER_MAX + 2];
 
@@ -441,7 +442,12 @@ read_some(struct inspection *i)
 static const char *
 facts_rcpt(void *arg, int k)
 {
-	return amend_rcpt(&((struct inspection *)arg)->s->letter, k);
+	struct smtp *s = ((struct inspection *)arg)->s;
+
+	/* to be discarded; but filters know no message without a recipient */
+	if (letter_alone(&s->letter))
+		return k ? NULL : s->rcpt;
+	return amend_rcpt(&s->letter, k);
 }
 
 static long
@@ -500,7 +506,7 @@ scanned(struct smtp *s)
 		break;
 	case SCAN_ACCEPT:
 		if (i->nedits + i->scan.nedits + sizeof(over) > sizeof(i->edits)) {
-			answer(s, "451 4.3.0 Content scanners want too many changes");
+			answer(s, too_many);
 			return;
 		}
 		memcpy(i->edits + i->nedits, i->scan.edits, i->scan.nedits);
@@ -511,10 +517,7 @@ scanned(struct smtp *s)
 		if (i->scan.quarantine[0]) {
 			log_event(s->sid, "scan by=%s -> quarantined \"%s\"", row->name,
 			    i->scan.quarantine);
-			if (s->nout) {	/* there is no mailbox for junk elsewhere */
-				answer(s, "554 5.7.1 A content scanner wants this held back");
-				return;
-			}
+			i->held = 1;
 			why(i, row->name, i->scan.quarantine, strlen(i->scan.quarantine));
 		}
 		break;
@@ -555,6 +558,7 @@ next_scanner(struct smtp *s)
 {
 	struct inspection *i = s->inspection;
 	const struct scanner *row;
+	enum res r;
 
 	for (; i->scanner < NSCANNERS; i->scanner++) {
 		row = &scanners[i->scanner];
@@ -564,8 +568,11 @@ next_scanner(struct smtp *s)
 		}
 	}
 	i->work = I_COPY;
-	if (amend_begin(i) != R_OK)
-		answer(s, smtp_disk(i->letter.full));
+	r = amend_begin(i);
+	if (r != R_OK)
+		answer(s, r == R_PERM ? too_many : smtp_disk(i->letter.full));
+	else if (i->held && (s->nout || i->leaves))	/* there is no mailbox for junk elsewhere */
+		answer(s, "554 5.7.1 A content scanner wants this held back");
 	else
 		conn_work(s->c);
 }

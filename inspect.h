@@ -31,6 +31,8 @@ struct inspection {
 	int hurry;			/* others wait for its memory */
 	const struct rule *rule;	/* that decides about it, NULL */
 	int mark;
+	int held;			/* a scanner wants it held back */
+	int leaves;			/* rules or scanners send it to other servers */
 	char why[96];			/* escaped */
 
 	int scanner;			/* row of scanners[] */
@@ -51,7 +53,8 @@ char *inspect_header(struct inspection *i);
 
 /* ---- amend.c ---- */
 
-/* Begin i->letter: envelope, trace fields, header. R_OK; R_TEMP (in its `bad`). */
+/* Begin i->letter: envelope, trace fields, header. R_OK; R_TEMP (in its `bad`); R_PERM: scanners want
+ * too many changes. */
 enum res amend_begin(struct inspection *i);
 
 /* A slice of its body: R_AGAIN, R_OK: it is complete, R_TEMP. */

@@ -1,7 +1,7 @@
 /* See LICENSE file for copyright and licence details. */
 /*
  * rules[] of config.h. The patterns are the owner's and have been checked at the start; the texts
- * are a stranger's: they are made harmless and at most TEXT octets long before fnmatch(3) sees
+ * are a stranger's: they are made harmless and at most TEXT octets long before lib/glob sees
  * them, the end of a long one too. The null sender is "<>".
  */
 #include <string.h>

@@ -256,12 +256,32 @@ report(const struct scan *s, const char *why)
 }
 
 static void
-down(struct scan *s, const char *why)
+break_off(struct scan *s, const char *why, enum scan_result result)
 {
 	report(s, why);
 	if (!s->c->dead)
 		conn_abort(s->c, why);
-	finish(s, SCAN_DOWN);
+	finish(s, result);
+}
+
+static void
+down(struct scan *s, const char *why)
+{
+	break_off(s, why, SCAN_DOWN);
+}
+
+/*
+ * It has all of the message, and what it wants cannot be done. The message may have brought that
+ * about (fields without number to be removed, a long one to be changed), so this is not as if the
+ * scanner were not there.
+ */
+static void
+misfit(struct scan *s, const char *why)
+{
+	static const char reply[] = "451 4.3.0 A content scanner wants what cannot be done";
+
+	memcpy(s->reply, reply, sizeof(reply));
+	break_off(s, why, s->asked == 'E' ? SCAN_TEMPFAIL : SCAN_DOWN);
 }
 
 static void
@@ -730,7 +750,7 @@ change(struct scan *s, const struct milter_change *m)
 		(void)text_escape(s->quarantine, sizeof(s->quarantine), m->n[0] ? m->s[0] : "-",
 		    m->n[0] ? m->n[0] : 1);
 	else if (edit(s, m) < 0)
-		down(s, "a change that cannot be made, or too many");
+		misfit(s, "a change that cannot be made, or too many");
 }
 
 /* It says how it has gone on with what it was told. */
@@ -843,7 +863,7 @@ input(struct conn *c)
 		got = milter_feed(&s->in, p, &n);
 		conn_eat(c, n);
 		if (got == MILTER_BAD)
-			down(s, s->in.why);
+			misfit(s, s->in.why);
 		else if (got == MILTER_READY)
 			packet(s);
 	}

@@ -39,7 +39,7 @@ struct visit {
 	const struct rule *letter_rule;	/* or about its letter */
 	int mark;			/* one of its recipients has a rule for that */
 	int accepted, wrong;		/* recipients that rules accept; that do not exist */
-	unsigned char copied[RULES];	/* rows by which a copy goes already */
+	unsigned char there[RULES];	/* rows by which it goes to another server already */
 	char name[DNS_NAME];		/* of its address, confirmed; "" */
 	enum spf_result spf_helo, spf;
 	struct spf *check;		/* under way, or NULL */

@@ -273,17 +273,21 @@ milter_mailbox(char *dst, const struct milter_change *m, int null)
 /* ---- replies ---- */
 
 /* Its text with "%%" as "%", LF alone as a space, CR LF at the end: the octets. What is too long is
- * cut. */
+ * cut, a line that is not the first one as a whole. */
 static size_t
 plain_text(char *dst, size_t room, const char *p, size_t n)
 {
-	size_t i, o = 0;
+	size_t i, k, o = 0;
 
 	for (i = 0; i < n && o < room - 2; i++) {
 		if (p[i] == '%' && i + 1 < n && p[i + 1] == '%')
 			i++;
 		dst[o++] = p[i] == '\n' && (!i || p[i - 1] != '\r') ? ' ' : p[i];
 	}
+	for (k = o; i < n && k && dst[k - 1] != '\n'; k--)
+		;
+	if (i < n && k)
+		o = k;
 	while (o && strchr(" \r\n", dst[o - 1]))
 		o--;
 	dst[o++] = '\r';

@@ -23,6 +23,8 @@ RULES = [
     'IN_RCPT, "", "postmaster@*", DO_ACCEPT, ""',
     'IN_RCPT, "", "shop@*", DO_REDIRECT, "bob"',
     'IN_RCPT, "", "carol@*", DO_COPY, "bob@example.org"',
+    'IN_RCPT, "", "alice+one@*", DO_COPY, "away@far.test"',
+    'IN_RCPT, "", "alice+two@*", DO_COPY, "away@far.test"',
     'IN_RCPT, "", "list@*", DO_MAILBOX, "carol"',
     'IN_RCPT, "", "void@*", DO_DISCARD, ""',
     'IN_HEADER, "Subject", "*lottery*", DO_REFUSE, ""',
@@ -415,6 +417,12 @@ def rules_lead_elsewhere():
     t = letter(body='copied %d\r\n' % random.getrandbits(60))
     got(t, to='carol@example.org', user='carol')
     assert t.split(b'\r\n\r\n')[1].strip() in server().mbox('bob')
+    r = send(letter(), to=['alice+one@example.org', 'alice+two@example.org'])
+    assert r.code == 250, r
+    with open(server().path('spool', 'out', r.text.split()[-1])) as f:
+        envelope = f.read().partition('\n\n')[0]
+    assert envelope.count('\nT<away@far.test> FORWARD=alice+2Bone@example.org') == 1 and \
+        envelope.count('far.test') == 1, envelope
     t = letter(extra='List-Id: dev <dev.test>\r\n', body='dev %d\r\n' % random.getrandbits(60))
     got(t, user='carol')
     assert t.split(b'\r\n\r\n')[1].strip() not in server().mbox('alice')

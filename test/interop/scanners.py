@@ -57,6 +57,8 @@ class House:
             (r'(name_servers\[\] = \{)[^}]*\}',
              r'\1 "127.0.0.1#%d" }' % self.dns.getsockname()[1]),
             harness.table('trusted', '"127.0.0.1/32", "", 0'),
+            harness.table('rule', 'IN_RCPT, "", "void@*", DO_DISCARD, ""',
+                          'IN_HEADER, "X-Route", "out", DO_REDIRECT, "x@far.example"'),
             harness.table('scanner',
                           '"clamav", "unix:run/clamav", 1, DOWN_TEMPFAIL, 15000',
                           '"slow", "inet:127.0.0.1:%d", 1, DOWN_ACCEPT, 1500' % self.slow,
@@ -190,6 +192,13 @@ def clamav(h):
     r = h.send(m, True, ['bob@example.org', 'x@far.example'])
     check('scanners: clamav: what should be held back does not leave', r.code == 554 and
           not h.boxes(key) and not os.listdir(h.s.path('spool', 'queue')), r)
+    key, m = virus()
+    r = h.send(b'X-Route: out\n' + m)
+    check('scanners: clamav: nor by a rule', r.code == 554 and not h.boxes(key), r)
+    key, m = virus()
+    r = h.send(m, to='void@example.org')
+    check('scanners: clamav: what a rule throws away is seen with its recipient', r.code == 250 and
+          not h.boxes(key) and h.logged('rcpt=1 .* -> discarded'), r)
     h.down()
     if not h.up(milter.start_clamav, 'Blackhole', h.socket('clamav')):
         return False

@@ -3,6 +3,7 @@
 /* Letters written anew: envelopes with other recipients, headers with the changes of scanners, and
  * findings of others that claim to be ours. */
 #include <stdarg.h>
+#include <sys/stat.h>
 
 #include "amend.c"
 #include "store.h"
@@ -293,6 +294,16 @@ envelopes(void)
 	in.rule = &r;
 	CHECK(strstr(done(), "NEVER\nT<z@far.test> FORWARD=alice@us\n\n") != NULL);
 
+	start(HEAD);		/* nothing goes to another server twice */
+	edit(EDIT_RCPT, 0, "X@far.test", NULL);
+	edit(EDIT_RCPT, 0, "y@far.test", NULL);
+	edit(EDIT_RCPT, 0, "y@far.test", NULL);
+	edit(EDIT_RCPT, 0, "bob@us", NULL);
+	CHECK_STR(done(), "F<from@a.test> BODY=8BITMIME\nT<alice@us> alice\nT<bob@us> bob\n"
+	    "T<x@far.test> NOTIFY=NEVER\nT<y@far.test> FORWARD=postmaster@mx.example.org\n"
+	    "T<bob@us> FORWARD=postmaster@mx.example.org\n\nReceived: us\n" HEAD "\nbody\n");
+	CHECK(in.leaves);
+
 	start(HEAD);		/* for nobody: that is meant, or it is a mistake */
 	edit(EDIT_NO_RCPT, 0, "alice@us", NULL);
 	edit(EDIT_NO_RCPT, 0, "bob@us", NULL);
@@ -325,7 +336,65 @@ bodies(void)
 	CHECK_STR(done(), TOP "Received: us\n\nbody\n");
 }
 
+/* As many fields as a header can have, and changes that pass them all. */
+static void
+steps(void)
+{
+	static char fields[HEADER_MAX];
+	size_t i, n;
+
+	CHECK(mkdir("spool", 0700) == 0 && mkdir("spool/tmp", 0700) == 0);
+	for (n = 0; n + 3 <= sizeof(fields) - 1; n += 3)
+		memcpy(fields + n, "a:\n", 3);
+	start(fields);
+	edit(EDIT_CHANGE, 1, "X", "");
+	CHECK_INT(amend_begin(&in), R_OK);
+	start(fields);
+	for (i = 0; i < 300; i++)
+		edit(EDIT_CHANGE, 1, "X", "");
+	CHECK_INT(amend_begin(&in), R_PERM);
+	start(fields);
+	for (i = 0; i < 300; i++)
+		edit(EDIT_INSERT, 0, "X", " y");
+	CHECK_INT(amend_begin(&in), R_PERM);
+	start("Subject: s\nTo: a\nFrom: b\nX: 1\n");
+	for (i = 0; i < 300; i++)
+		edit(i % 2 ? EDIT_INSERT : EDIT_CHANGE, (unsigned)i % 3, "X", " y");
+	CHECK_INT(amend_begin(&in), R_OK);
+}
+
 #define AR "Authentication-Results"
+
+/* With names as long as they can be. */
+static void
+longest(void)
+{
+	char domain[ADDR_DOMAIN + 1];
+	const char *p;
+	int k;
+
+	memset(domain, 'x', sizeof(domain));
+	memcpy(domain + ADDR_DOMAIN - 5, ".test", 6);
+	start(HEAD);
+	session.visit.stranger = 1;
+	(void)snprintf(session.helo, sizeof(session.helo), "%.254s", domain);
+	(void)snprintf(session.sender, sizeof(session.sender), "a@%s", domain);
+	(void)snprintf(in.author, sizeof(in.author), "%s", domain);
+	(void)snprintf(in.dmarc.domain, sizeof(in.dmarc.domain), "%s", domain);
+	for (in.dkim.n = k = 0; k < DKIM_CHECKED; k++, in.dkim.n++) {
+		in.dkim.sig[k].reason = "the key is broken, or it is not there any more at all";
+		(void)snprintf(in.dkim.sig[k].domain, sizeof(in.dkim.sig[k].domain), "%s", domain);
+		memset(in.dkim.sig[k].selector, 's', DKIM_SELECTOR);
+		memcpy(in.dkim.sig[k].b, "01234567", 9);
+	}
+	in.dmarc_known = 1;
+	in.dmarc.result = DMARC_FAIL;
+	p = done();
+	CHECK(strstr(p, "header.from=xx") != NULL);
+	for (k = 0; (p = strstr(p, "header.s=s")); p++)
+		k++;
+	CHECK_INT(k, DKIM_CHECKED);
+}
 
 static void
 claims(void)
@@ -383,5 +452,7 @@ main(void)
 	bodies();
 	claims();
 	several();
+	steps();
+	longest();
 	return test_end();
 }

@@ -429,7 +429,7 @@ test_replies(void)
 	};
 	char dst[MILTER_REPLY], big[3000];
 	struct milter_change c;
-	size_t i;
+	size_t i, k;
 
 	memset(&c, 0, sizeof(c));
 	for (i = 0; i < LEN(t); i++) {
@@ -438,6 +438,17 @@ test_replies(void)
 		CHECK_MSG(milter_reply(dst, &c) == t[i].class, "%s", t[i].in);
 		if (t[i].out)
 			CHECK_STR(dst, t[i].out);
+	}
+	/* lines that are cut in the middle of a code */
+	for (k = 30; k < 600; k++) {
+		for (i = 0; i + k < sizeof(big); i += k) {
+			memset(big + i, 'x', k);
+			memcpy(big + i, "550-5.7.1 ", 10);
+			memcpy(big + i + k - 2, "\r\n", 2);
+		}
+		c.s[0] = big;
+		c.n[0] = i;
+		CHECK_MSG(milter_reply(dst, &c) == 5, "lines of %zu", k);
 	}
 	for (i = 900; i < 1100; i++) {
 		memset(big, '%', sizeof(big));
