@@ -533,8 +533,10 @@ write_header(struct inspection *i)
 	size_t at = 0;
 
 	head.full = 0;
-	if (!p)
+	if (!p) {
+		i->letter.bad = R_TEMP;
 		return -1;
+	}
 	memcpy(head.b, p, i->header);
 	head.n = i->header;
 	head.steps = 0;

@@ -1,4 +1,9 @@
-/* All settings of maild. Edit, type make, restart. */
+/*
+ * All settings of maild. Edit, type make, restart.
+ *
+ * A table keeps at least one row. "" as the first text of a row leaves it out; { F_EARLY, A_ACCEPT }
+ * and { C_OPEN, 0, 0, 0, 0 } are rows that do nothing.
+ */
 
 /* ---- who am I ---- */
 
@@ -37,8 +42,8 @@ static const struct listener listeners[] = {
 };
 
 /*
- * Networks that may send without a login, to anywhere, through a TRUSTED listener. The first row
- * that fits counts.
+ * Networks that may send without a login, to anywhere, through a TRUSTED listener, and are no
+ * strangers at any other. The first row that fits counts.
  *
  * network    an address, or one with the number of its bits
  * sender     "": the one they give; or the envelope sender that all their mail gets
@@ -141,8 +146,9 @@ static const mode_t control_mode = 0600, submit_mode = 0666;
 
 /*
  * What follows from what is found out about a stranger and its message; a finding without a row:
- * A_ACCEPT. The severest row that fits counts. SPF does not count for what passes DMARC, nor do
- * names, HELO, SPF and other lists for who is on a list of the good.
+ * A_ACCEPT. The severest row that fits counts. What passes DMARC is not refused or marked for SPF;
+ * names, HELO and greylisting (for SPF, too) come before its text. Who is on a list of the good is
+ * judged by none of these, nor by other lists.
  *
  * finding   see mail.h
  * action    A_ACCEPT; A_MARK: X-Spam-Flag: YES, and into the mailbox of NAME.junk if there is such
@@ -190,24 +196,26 @@ static const int64_t grey_wait = 300000, grey_retry = 86400000, grey_known = 302
 
 /*
  * Rules of your own, before all that is above. At each place (in the order of a session) the first
- * row that matches counts, and then no rule of a later place.
+ * row that matches counts, and then no rule of a later place (but after IN_RCPT, one for each
+ * recipient, those of the text are asked too). After a field no attachment is looked at.
  *
- * place     IN_CONNECTION (address, or its name), IN_HELO, IN_MAIL, IN_RCPT (addresses; one rule
- *           for each recipient), IN_HEADER (a field, decoded), IN_ATTACHMENT (file names)
+ * place     IN_CONNECTION (address, or its name), IN_HELO, IN_MAIL, IN_RCPT (addresses), IN_HEADER
+ *           (a field, decoded), IN_ATTACHMENT (file names)
  * field     IN_HEADER: which, else ""
- * pattern   with *, ?, [a-z]; case does not count; several with | between them (a bar is \|); ""
- *           leaves the row out. Addresses are seen without quotes, in lower case, subaddresses as
- *           they are; the null sender is <>
- * deed      DO_ACCEPT (ask but scanners), DO_REFUSE, DO_MARK, DO_DISCARD (taken and thrown away),
- *           DO_REDIRECT (instead), DO_COPY (as well), DO_MAILBOX (into this account's only)
- * argument  an address, an account, or the words of a refusal
+ * pattern   with *, ?, [a-z] (one of these); case does not count; several with | between them, where
+ *           blanks count; "\\|" and "\\[" are a bar and a bracket; "" leaves the row out. Addresses
+ *           are seen without quotes, in lower case, subaddresses as they are; the null sender is <>
+ * deed      DO_ACCEPT (nobody else is asked but scanners), DO_REFUSE, DO_MARK, DO_DISCARD (taken and
+ *           thrown away), DO_REDIRECT (instead), DO_COPY (as well), DO_MAILBOX (into this account's
+ *           only)
+ * argument  an address, an account, or the words of a refusal without its codes
  */
 static const struct rule rules[] = {
 	/* place         field      pattern              deed        argument */
 	/* { IN_CONNECTION, "",       "192.0.2.*",         DO_ACCEPT,   "" }, */
 	/* { IN_MAIL,       "",       "*@friend.example",  DO_ACCEPT,   "" }, */
 	/* { IN_RCPT,       "",       "old@*",             DO_REFUSE,   "has left us" }, */
-	/* { IN_HEADER,     "Subject", "*[invoice]*",      DO_COPY,     "accounts" }, */
+	/* { IN_HEADER,     "Subject", "*\\[invoice]*",    DO_COPY,     "accounts" }, */
 	/* { IN_HEADER,     "List-Id", "*<dev.example>*",  DO_MAILBOX,  "lists" }, */
 	/* programs for Windows; DO_REFUSE makes it strict */
 	{ IN_ATTACHMENT, "", "*.exe|*.scr|*.com|*.pif|*.bat|*.cmd|*.vb[es]|*.js|*.jse|*.ws[fh]"
@@ -234,9 +242,11 @@ static const struct scanner scanners[] = {
  * What one address, and its network (/24 of IPv4, /64 of IPv6), may do. Networks of trusted[] are
  * not counted.
  *
- * counted   C_OPEN connections at once, C_CONNECTS connections, C_MESSAGES, C_REFUSED recipients
- *           that do not exist, C_LOGINS that failed (the same wrong one again counts once)
- * window    the time (ms) in which they are counted
+ * counted   C_OPEN connections at once, C_CONNECTS connections, C_MESSAGES of strangers (MAIL
+ *           commands), C_REFUSED recipients that do not exist, C_LOGINS that failed (the same wrong
+ *           one again counts once)
+ * address   so many; 0: any number; and for a network
+ * window    the time (ms) in which they are counted; C_OPEN has none
  * ban       for so long (ms) nothing is taken from there then, also after a restart
  */
 static const struct limit limits[] = {

@@ -362,6 +362,7 @@ static void
 known(struct smtp *s)
 {
 	struct visit *v = &s->visit;
+	const struct rule *by_name;
 	char ip[IP_TEXT];
 
 	if (v->names.slot >= 0) {	/* what is there of a name is not confirmed */
@@ -375,8 +376,9 @@ known(struct smtp *s)
 		v->found &= ~BIT(F_PTR);
 	(void)ip_text(ip, &s->c->peer);
 	v->rule = rule_match(IN_CONNECTION, "", ip, strlen(ip));
-	if (!v->rule && v->name[0])
-		v->rule = rule_match(IN_CONNECTION, "", v->name, strlen(v->name));
+	by_name = v->name[0] ? rule_match(IN_CONNECTION, "", v->name, strlen(v->name)) : NULL;
+	if (by_name && (!v->rule || by_name < v->rule))
+		v->rule = by_name;
 	smtp_greet(s);
 }
 
@@ -562,7 +564,7 @@ guard_mail(struct smtp *s)
 	v->mark = v->accepted = 0;
 	memset(v->there, 0, sizeof(v->there));
 	v->spf_helo = v->spf = SPF_NONE;
-	if (conn_listener(s->c)->protocol != LOCAL && limit_count(C_MESSAGES, &s->c->peer) < 0)
+	if (!smtp_ours(s) && limit_count(C_MESSAGES, &s->c->peer) < 0)
 		return "450 4.7.1 Too many messages, try again later";
 	if (!v->stranger)
 		return NULL;
@@ -585,6 +587,13 @@ static const struct rule *
 ruled(const struct visit *v)
 {
 	return v->rule ? v->rule : v->letter_rule;
+}
+
+/* Does a rule say that nobody else is asked? */
+static int
+exempt(const struct rule *r)
+{
+	return r && (r->deed == DO_ACCEPT || r->deed == DO_DISCARD);
 }
 
 /* For a list; the zone is not in the reply's table. */
@@ -633,32 +642,32 @@ guard_rcpt(struct smtp *s, const struct addr *a, const struct rule **rule)
 		r = *rule = match_address(IN_RCPT, a);
 	if (r && r->deed == DO_REFUSE)
 		return guard_refusal(r);
-	if (!r || r->deed != DO_ACCEPT) {
-		if (limit_reached(C_REFUSED, &s->c->peer))
-			return "451 4.7.1 Too many wrong recipients, try again later";
-		return r ? NULL : verdict(v);
-	}
-	return NULL;
+	v->accepting = exempt(r);
+	if (r && r->deed == DO_ACCEPT)
+		return NULL;
+	if (limit_reached(C_REFUSED, &s->c->peer))
+		return "451 4.7.1 Too many wrong recipients, try again later";
+	return v->accepting ? NULL : verdict(v);
 }
 
 const char *
 guard_grey(struct smtp *s, const struct addr *a)
 {
-	static char reply[80];
+	static char reply[DNS_NAME + 80];
 	struct visit *v = &s->visit;
 	char rcpt[ADDR_TEXT + 1];
-	enum finding f;
+	enum finding f = NFINDINGS;
 	int64_t wait;
 
-	if (!v->stranger || ruled(v))
+	if (!v->stranger || v->accepting)
 		return NULL;
 	if (!guard_calls(guard_found(v), A_GREYLIST, &f) && (v->good || v->listed != A_GREYLIST))
 		return NULL;
 	(void)text_copy(rcpt, sizeof(rcpt), a->mailbox, a->nmailbox);
 	if (grey_ask(&s->c->peer, s->sender, rcpt, &wait) == R_OK)
 		return NULL;
-	(void)snprintf(reply, sizeof(reply), "451 4.7.1 Greylisted, come again in %lld seconds",
-	    (long long)wait);
+	(void)snprintf(reply, sizeof(reply), "451 4.7.1 Greylisted (%s), come again in %lld seconds",
+	    f < NFINDINGS ? findings[f].word : v->zone, (long long)wait);
 	return reply;
 }
 
@@ -681,6 +690,8 @@ check_trusted(void)
 	int bits, i;
 
 	for (i = 0; i < NTRUSTED; i++) {
+		if (!*trusted[i].network)
+			continue;
 		if (parse_network(&net, &bits, trusted[i].network) < 0)
 			die(EX_CONFIG, "config.h: trusted[] row %d \"%s\": not an address or "
 			    "network", i + 1, trusted[i].network);
@@ -696,6 +707,23 @@ check_trusted(void)
 }
 
 static void
+check_policies(void)
+{
+	uint32_t seen = 0;
+	int i;
+
+	for (i = 0; i < NPOLICIES; i++) {
+		if (policies[i].finding >= NFINDINGS || policies[i].action > A_REFUSE)
+			die(EX_CONFIG, "config.h: policies[] row %d: no such finding or action", i + 1);
+		if (seen & BIT(policies[i].finding))
+			die(EX_CONFIG, "config.h: policies[] row %d: there is a row for it already", i + 1);
+		seen |= BIT(policies[i].finding);
+	}
+	if (greeting_pause < 0 || guard_wait < 0)
+		die(EX_CONFIG, "config.h: greeting_pause or guard_wait is negative");
+}
+
+static void
 check_lists(void)
 {
 	char name[2 * DNS_NAME];
@@ -705,11 +733,12 @@ check_lists(void)
 		if (!*dnslists[i].zone)
 			continue;
 		if (idn_ascii(name, sizeof(name), dnslists[i].zone, strlen(dnslists[i].zone)) < 0 ||
-		    strlen(name) > 180)
+		    strlen(name) > 180 || name[strcspn(name, "/:@ ")])
 			die(EX_CONFIG, "config.h: dnslists[] row %d \"%s\": not a domain", i + 1,
 			    dnslists[i].zone);
-		if (!*dnslists[i].answers)
-			die(EX_CONFIG, "config.h: dnslists[] row %d: no answers count", i + 1);
+		if (!*dnslists[i].answers || strchr(dnslists[i].answers, '/'))
+			die(EX_CONFIG, "config.h: dnslists[] row %d: no answers count (a pattern "
+			    "as 127.0.0.[2-9] says which)", i + 1);
 	}
 }
 
@@ -717,6 +746,7 @@ void
 guard_check(void)
 {
 	check_trusted();
+	check_policies();
 	check_lists();
 	rules_check();
 	scan_check();

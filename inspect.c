@@ -215,13 +215,15 @@ static void
 tell(const struct inspection *i, const char *what, const char *reason)
 {
 	const struct visit *v = &i->s->visit;
-	char ip[IP_TEXT];
+	char ip[IP_TEXT], rule[16];
 
-	log_event(i->s->sid, "check from=%s name=%s spf=%s dkim=%s dmarc=%s author=%s -> %s%s%s",
+	(void)snprintf(rule, sizeof(rule), i->rule ? " rule=%d" : "", i->rule ?
+	    rule_row(i->rule) + 1 : 0);
+	log_event(i->s->sid, "check from=%s name=%s spf=%s dkim=%s dmarc=%s author=%s -> %s%s%s%s",
 	    ip_text(ip, &i->s->c->peer), v->name[0] ? v->name : "-", spf_word(v->spf),
 	    !i->dkim.n ? "none" : dkim_passed(i) ? "pass" : dkim_word(i->dkim.sig[0].result),
 	    i->dmarc_known ? dmarc_word(i->dmarc.result) : "none",
-	    i->author[0] ? i->author : "-", what, *reason ? " " : "", reason);
+	    i->author[0] ? i->author : "-", what, rule, *reason ? " " : "", reason);
 }
 
 /* The rule for all of it: 1: it is decided. */
@@ -232,11 +234,11 @@ ruled(struct inspection *i)
 
 	switch (i->rule->deed) {
 	case DO_REFUSE:
-		tell(i, "refused", "rule");
+		tell(i, "refused", "");
 		answer(s, guard_refusal(i->rule));
 		return 1;
 	case DO_DISCARD:
-		tell(i, "discarded", "rule");
+		tell(i, "discarded", "");
 		letter_nobody(&s->letter);
 		answer(s, NULL);
 		return 1;
@@ -260,6 +262,7 @@ greylisted(struct smtp *s, uint32_t found, enum finding *f)
 	if (!guard_calls(found & LATE, A_GREYLIST, f) ||
 	    addr_mailbox8(&a, s->rcpt, strlen(s->rcpt)) < 0)
 		return NULL;
+	s->visit.accepting = 0;		/* that was said of the last recipient */
 	return guard_grey(s, &a);
 }
 
@@ -279,7 +282,7 @@ judge(struct smtp *s)
 {
 	struct inspection *i = s->inspection;
 	uint32_t found = findings(i);
-	const char *error = NULL;
+	const char *error = NULL, *what = "refused";
 	enum finding f = F_AUTHOR;
 
 	if (i->rule && ruled(i))
@@ -287,10 +290,10 @@ judge(struct smtp *s)
 	if (!(i->rule && i->rule->deed == DO_ACCEPT) && s->visit.accepted < s->nrcpt) {
 		if (guard_calls(found, A_REFUSE, &f))
 			error = f == F_AUTHOR ? author_reply(i->from) : guard_reply(f);
-		else
-			error = greylisted(s, found, &f);
+		else if ((error = greylisted(s, found, &f)))
+			what = "greylisted";
 		if (error) {
-			tell(i, "refused", guard_word(f));
+			tell(i, what, guard_word(f));
 			answer(s, error);
 			return;
 		}
@@ -570,7 +573,8 @@ next_scanner(struct smtp *s)
 	i->work = I_COPY;
 	r = amend_begin(i);
 	if (r != R_OK)
-		answer(s, r == R_PERM ? too_many : smtp_disk(i->letter.full));
+		answer(s, r == R_PERM ? too_many : i->letter.bad ? smtp_disk(i->letter.full) :
+		    "451 4.3.5 Rules or scanners leave no recipient that is known");
 	else if (i->held && (s->nout || i->leaves))	/* there is no mailbox for junk elsewhere */
 		answer(s, "554 5.7.1 A content scanner wants this held back");
 	else

@@ -634,6 +634,12 @@ int admin_run(int argc, char **argv, const char *dir);
 #ifndef CONFIG
 #define CONFIG "config.h"
 #endif
+/* What a wrong word or a missing column would do is the opposite of what was meant, often. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wmissing-field-initializers"
+#pragma GCC diagnostic error "-Wenum-conversion"
+#pragma GCC diagnostic error "-Wint-conversion"
 #include CONFIG
+#pragma GCC diagnostic pop
 
 #endif

@@ -57,6 +57,8 @@ check_place(int row)
 		bad_row(row, "IN_HEADER has the name of a field, other places have none");
 	if (has_empty(r->pattern))
 		bad_row(row, "a pattern is empty");
+	if (r->place == IN_CONNECTION && strchr(r->pattern, '/'))
+		bad_row(row, "a pattern such as 192.0.2.* is wanted, not a network");
 }
 
 static void
@@ -64,6 +66,8 @@ check_deed(int row)
 {
 	const struct rule *r = &rules[row];
 	size_t i, n = strlen(r->arg);
+	struct user_set to;
+	struct forwards out;
 	struct addr a;
 
 	switch (r->deed) {
@@ -89,6 +93,9 @@ check_deed(int row)
 			bad_row(row, "not a name of an account");
 		break;
 	}
+	if (r->deed >= DO_REDIRECT && user_meant(&to, &out, &a, r->arg) == W_UNKNOWN)
+		log_event("-", "config.h table=rules row=%d error=\"nobody has this address: %s\"",
+		    row + 1, r->arg);
 }
 
 void

@@ -35,6 +35,7 @@ struct visit {
 	enum action listed;		/* the severest list it is on, */
 	const char *zone;		/* which is this one; NULL: none */
 	int good;			/* a list says so */
+	int accepting;			/* a rule takes this recipient, whoever it comes from */
 	const struct rule *rule;	/* that decides about the peer, NULL */
 	const struct rule *letter_rule;	/* or about its letter */
 	int mark;			/* one of its recipients has a rule for that */

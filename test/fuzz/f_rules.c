@@ -15,6 +15,19 @@ die(int code, const char *fmt, ...)
 	abort();
 }
 
+enum where
+user_meant(struct user_set *to, struct forwards *out, struct addr *a, const char *text)
+{
+	HOLDS(to && out && a && text);
+	return W_LOCAL;
+}
+
+void
+log_event(const char *id, const char *fmt, ...)
+{
+	HOLDS(!id && fmt);
+}
+
 int
 user_valid(const char *name, size_t n)
 {

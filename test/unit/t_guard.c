@@ -35,6 +35,15 @@ conn_listener(const struct conn *c)
 	return &row;
 }
 
+static int ours;
+
+int
+smtp_ours(const struct smtp *s)
+{
+	(void)s;
+	return ours;
+}
+
 void
 conn_hold(struct conn *c)
 {
@@ -310,8 +319,8 @@ rcpt(void)
 static void
 starts(const char *got, const char *want)
 {
-	CHECK_MSG(got ? !strncmp(got, want, strlen(want)) : !*want, "\"%s\", not \"%s\"",
-	    got ? got : "", want);
+	CHECK_MSG(got ? *want && !strncmp(got, want, strlen(want)) : !*want,
+	    "\"%s\", not \"%s\"", got ? got : "", want);
 }
 
 static void
@@ -457,9 +466,12 @@ owners_rules(void)
 		const char *reply;
 	} t[] = {
 		{ IN_CONNECTION, DO_REFUSE, "550 5.7.1 away" }, { IN_CONNECTION, DO_ACCEPT, "" },
-		{ IN_HELO, DO_REFUSE, "550 5.7.1 away" }, { IN_HELO, DO_MARK, "" },
+		{ IN_HELO, DO_REFUSE, "550 5.7.1 away" }, { IN_HELO, DO_DISCARD, "" },
 		{ IN_MAIL, DO_REFUSE, "550 5.7.1 away" }, { IN_MAIL, DO_ACCEPT, "" },
-		{ IN_RCPT, DO_REFUSE, "550 5.7.1 away" }, { IN_RCPT, DO_ACCEPT, "451" },
+		{ IN_RCPT, DO_REFUSE, "550 5.7.1 away" }, { IN_RCPT, DO_ACCEPT, "" },
+		{ IN_HELO, DO_MARK, "451 4.7.1 Greylisted (no-name)" },
+		{ IN_MAIL, DO_COPY, "451 4.7.1 Greylisted" },
+		{ IN_RCPT, DO_MAILBOX, "451 4.7.1 Greylisted" },
 	};
 	static struct rule r = { .arg = "away" };
 	size_t i;
@@ -475,6 +487,20 @@ owners_rules(void)
 		mail("x@y.test", SPF_PASS);
 		starts(rcpt(), t[i].reply);
 	}
+	/* who is on a list is let in by DO_ACCEPT only */
+	for (i = DO_ACCEPT; i <= DO_MAILBOX; i++) {
+		come();
+		answer(PTR, "client.test");
+		answer("client.test", "203.0.113.5");
+		ruling = &r;
+		r.place = ruled_at = IN_MAIL;
+		r.deed = (enum deed)i;
+		listing("127.0.0.2", "");
+		hello("client.test");
+		mail("x@y.test", SPF_PASS);
+		starts(rcpt(), i == DO_ACCEPT || i == DO_DISCARD ? "" : i == DO_REFUSE ?
+		    "550 5.7.1 away" : "550 5.7.1 Your address is listed by bad.test");
+	}
 }
 
 static void
@@ -486,6 +512,9 @@ counts_wrong(void)
 	busy = 1;
 	starts(guard_mail(&session), "450 4.7.1 Too many messages");
 	busy = 0;
+	busy = ours = 1;		/* a login that has come over a port for strangers */
+	mail("x@y.test", SPF_PASS);
+	busy = ours = 0;
 	guard_wrong(&session);
 	CHECK_INT(wrong, 1);
 	CHECK(rcpt() == NULL);
@@ -561,7 +590,7 @@ static void
 bad_rows(void)
 {
 	static const char *const bad[] = {
-		"", "192.0.2", "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/x", "192.0.2.0/8/8",
+		"192.0.2", "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/x", "192.0.2.0/8/8",
 		"::/129", "::g", "/8", "example.org", " 192.0.2.1", "192.0.2.1 ", "[::1]",
 		"0000000000000000000000000000000000000000000000000000000000000000000000000000"
 	};
@@ -583,6 +612,50 @@ bad_rows(void)
 	CHECK_INT(exit_code(), EX_CONFIG);
 	trusted[4].hourly = 0;
 	CHECK_INT(exit_code(), 0);
+	trusted[4].network = "";
+	CHECK_INT(exit_code(), 0);
+	CHECK_INT(guard_trusted(&a), -1);
+}
+
+static void
+bad_policies(void)
+{
+	static const struct {
+		int good;
+		struct policy row;
+	} t[] = {
+		{ 1, { F_PTR, A_MARK } }, { 0, { NFINDINGS, A_MARK } },
+		{ 0, { F_PTR, (enum action)(A_REFUSE + 1) } }, { 0, { F_EARLY, A_MARK } },
+		{ 0, { (enum finding)99, (enum action)77 } },
+	};
+	const struct policy was = policies[1];
+	size_t i;
+
+	for (i = 0; i < LEN(t); i++) {
+		policies[1] = t[i].row;
+		CHECK_MSG(exit_code() == (t[i].good ? 0 : EX_CONFIG), "row %zu", i);
+	}
+	policies[1] = was;
+}
+
+static void
+bad_lists(void)
+{
+	static const struct {
+		int good;
+		struct dnslist row;
+	} t[] = {
+		{ 1, { "zen.test.", "*", A_MARK } }, { 0, { "https://zen.test", "*", A_MARK } },
+		{ 0, { "zen.test", "", A_MARK } }, { 0, { "zen.test", "127.0.0.0/8", A_MARK } },
+	};
+	const struct dnslist was = dnslists[0];
+	size_t i;
+
+	for (i = 0; i < LEN(t); i++) {
+		dnslists[0] = t[i].row;
+		CHECK_MSG(exit_code() == (t[i].good ? 0 : EX_CONFIG), "row %zu", i);
+	}
+	dnslists[0] = was;
 }
 
 int
@@ -596,5 +669,7 @@ main(void)
 	guard_close(&session);
 	networks();
 	bad_rows();
+	bad_policies();
+	bad_lists();
 	return test_end();
 }

@@ -3,6 +3,7 @@
 #define login_hourly shipped_login_hourly
 #define trusted shipped_trusted
 #define dnslists shipped_dnslists
+#define policies shipped_policies
 /* the macro renames its type as well */
 struct shipped_trusted {
 	const char *network, *sender;
@@ -12,6 +13,7 @@ struct shipped_trusted {
 #undef login_hourly
 #undef trusted
 #undef dnslists
+#undef policies
 
 static const int login_hourly = 7;
 
@@ -23,8 +25,19 @@ static struct trusted trusted[] = {
 	{ "fe80::/10",     "",              0 },
 };
 
-static const struct dnslist dnslists[] = {
+static struct dnslist dnslists[] = {
 	{ "bad.test",  "127.0.0.[2-9]", A_REFUSE },
 	{ "good.test", "127.0.5.1",     A_ACCEPT },
 	{ "",          "",              A_REFUSE },
+};
+
+/* As shipped. */
+static struct policy policies[] = {
+	{ F_EARLY,            A_REFUSE },
+	{ F_PTR,              A_GREYLIST },
+	{ F_HELO_NAME,        A_GREYLIST },
+	{ F_HELO_ALIEN,       A_REFUSE },
+	{ F_OWN_SENDER,       A_REFUSE },
+	{ F_SPF_SOFTFAIL,     A_GREYLIST },
+	{ F_SPF_FAIL,         A_MARK },
 };
