@@ -18,8 +18,8 @@
 
 enum {
 	PIECE = 1 << 14,
-	STEPS = 50000,			/* of the changes: fields passed, 64 octets moved; some ms */
-	RESULTS = 8192			/* octets of the field with results, all names at their longest */
+	STEPS = 50000,		/* of the changes: fields passed, 64 octets moved; some ms */
+	RESULTS = 8192		/* octets of the field with results, all names at their longest */
 };
 
 enum mark {

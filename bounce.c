@@ -495,8 +495,8 @@ put_group(const struct target *t)
 	if (p && n)
 		say("Original-Recipient: %s\n", clean(text, n < 800 ? n + 1 : 800, p, n, 1));
 	(void)clean(text, sizeof(text), r.rcpt.mailbox, strlen(r.rcpt.mailbox), 0);
-	say("Final-Recipient: %s; %s%s%s\n", addr_ascii(text, strlen(text)) ? "rfc822" : "utf-8", text,
-	    at, *at ? host : "");
+	say("Final-Recipient: %s; %s%s%s\n", addr_ascii(text, strlen(text)) ? "rfc822" : "utf-8",
+	    text, at, *at ? host : "");
 	say("Action: %s\nStatus: %s\n", action(t), status(code, t));
 	if (r.what != REPORT_SENT)
 		put_diagnostic(t);

@@ -100,10 +100,12 @@ struct scan_facts {
 	struct ip peer;			/* all zero: the local socket */
 	int port;
 	const char *name;		/* of its address, confirmed; "": none */
-	const char *helo, *id, *sender, *login, *tls_version, *tls_cipher;	/* "" if there is none */
+	/* "" if there is none */
+	const char *helo, *id, *sender, *login, *tls_version, *tls_cipher;
 	/* the i-th recipient as written, NUL-terminated; NULL: no more. Asked in order, once. */
 	const char *(*rcpt)(void *arg, int i);
-	/* n octets of the message as it came (LF line ends) at an offset: how many (0: its end), -1 */
+	/* n octets of the message as it came (LF line ends) at an offset: how many (0: its end),
+	 * -1 */
 	long (*read)(void *arg, char *p, size_t n, uint64_t at);
 	/* a new body comes, piece by piece, with CR LF line ends (p NULL: it begins): 0 or -1. It
 	 * counts only if the result is SCAN_ACCEPT. */

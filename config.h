@@ -1,8 +1,8 @@
 /*
  * All settings of maild. Edit, type make, restart.
  *
- * A table keeps at least one row. "" as the first text of a row leaves it out; { F_EARLY, A_ACCEPT }
- * and { C_OPEN, 0, 0, 0, 0 } are rows that do nothing.
+ * A table keeps at least one row. "" as the first text of a row leaves it out;
+ * { F_EARLY, A_ACCEPT } and { C_OPEN, 0, 0, 0, 0 } are rows that do nothing.
  */
 
 /* ---- who am I ---- */
@@ -202,12 +202,13 @@ static const int64_t grey_wait = 300000, grey_retry = 86400000, grey_known = 302
  * place     IN_CONNECTION (address, or its name), IN_HELO, IN_MAIL, IN_RCPT (addresses), IN_HEADER
  *           (a field, decoded), IN_ATTACHMENT (file names)
  * field     IN_HEADER: which, else ""
- * pattern   with *, ?, [a-z] (one of these); case does not count; several with | between them, where
- *           blanks count; "\\|" and "\\[" are a bar and a bracket; "" leaves the row out. Addresses
- *           are seen without quotes, in lower case, subaddresses as they are; the null sender is <>
- * deed      DO_ACCEPT (nobody else is asked but scanners), DO_REFUSE, DO_MARK, DO_DISCARD (taken and
- *           thrown away), DO_REDIRECT (instead), DO_COPY (as well), DO_MAILBOX (into this account's
- *           only)
+ * pattern   with *, ?, [a-z] (one of these); case does not count; several with | between them,
+ *           where blanks count; "\\|" and "\\[" are a bar and a bracket; "" leaves the row out.
+ *           Addresses are seen without quotes, in lower case, subaddresses as they are; the null
+ *           sender is <>
+ * deed      DO_ACCEPT (nobody else is asked but scanners), DO_REFUSE, DO_MARK, DO_DISCARD (taken
+ *           and thrown away), DO_REDIRECT (instead), DO_COPY (as well), DO_MAILBOX (into this
+ *           account's only)
  * argument  an address, an account, or the words of a refusal without its codes
  */
 static const struct rule rules[] = {

@@ -39,7 +39,8 @@ grey_init(void)
 {
 	if (grey_wait < 0 || grey_retry <= grey_wait || grey_known < 1000 ||
 	    grey_retry / 1000 >= INT_MAX || grey_known / 1000 >= INT_MAX)
-		die(EX_CONFIG, "config.h: grey_wait, grey_retry, grey_known: these times cannot be");
+		die(EX_CONFIG, "config.h: grey_wait, grey_retry, grey_known: these times cannot "
+		    "be");
 	table.life = (uint32_t)((grey_retry > grey_known ? grey_retry : grey_known) / 1000);
 	random_bytes(table.secret, sizeof(table.secret));
 	if (table_open(&table, "spool/grey") < 0)

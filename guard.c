@@ -666,7 +666,8 @@ guard_grey(struct smtp *s, const struct addr *a)
 	(void)text_copy(rcpt, sizeof(rcpt), a->mailbox, a->nmailbox);
 	if (grey_ask(&s->c->peer, s->sender, rcpt, &wait) == R_OK)
 		return NULL;
-	(void)snprintf(reply, sizeof(reply), "451 4.7.1 Greylisted (%s), come again in %lld seconds",
+	(void)snprintf(reply, sizeof(reply),
+	    "451 4.7.1 Greylisted (%s), come again in %lld seconds",
 	    f < NFINDINGS ? findings[f].word : v->zone, (long long)wait);
 	return reply;
 }
@@ -714,9 +715,11 @@ check_policies(void)
 
 	for (i = 0; i < NPOLICIES; i++) {
 		if (policies[i].finding >= NFINDINGS || policies[i].action > A_REFUSE)
-			die(EX_CONFIG, "config.h: policies[] row %d: no such finding or action", i + 1);
+			die(EX_CONFIG, "config.h: policies[] row %d: no such finding or action",
+			    i + 1);
 		if (seen & BIT(policies[i].finding))
-			die(EX_CONFIG, "config.h: policies[] row %d: there is a row for it already", i + 1);
+			die(EX_CONFIG, "config.h: policies[] row %d: there is a row for it already",
+			    i + 1);
 		seen |= BIT(policies[i].finding);
 	}
 	if (greeting_pause < 0 || guard_wait < 0)

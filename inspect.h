@@ -53,8 +53,8 @@ char *inspect_header(struct inspection *i);
 
 /* ---- amend.c ---- */
 
-/* Begin i->letter: envelope, trace fields, header. R_OK; R_TEMP (in its `bad`); R_PERM: scanners want
- * too many changes. */
+/* Begin i->letter: envelope, trace fields, header. R_OK; R_TEMP: trouble, in its `bad`, or it has
+ * no recipient; R_PERM: scanners want too many changes. */
 enum res amend_begin(struct inspection *i);
 
 /* A slice of its body: R_AGAIN, R_OK: it is complete, R_TEMP. */

@@ -20,7 +20,8 @@
 #include "lib/log.h"
 
 enum {
-	ADDRESS, NETWORK,	/* what an entry stands for: one of these two for each stranger, .. */
+	/* what an entry stands for: one of these two for each stranger, .. */
+	ADDRESS, NETWORK,
 	HOST,			/* .. this one for who is trusted */
 	TELL = 60000,		/* ms: who has too many connections is in the log once in .. */
 	HOUR = 3600000

@@ -69,16 +69,16 @@ struct route {
 
 /* What is found out about a stranger and its mail, and what may follow from it. */
 enum finding {
-	F_EARLY,			/* it spoke before our greeting */
-	F_PTR,				/* its address has no name, or one that does not lead back */
-	F_PTR_LATER,			/* that could not be found out now */
-	F_HELO_NAME,			/* HELO with something that is no full host name or literal */
-	F_HELO_ALIEN,			/* with our name, or an address that it does not have */
-	F_OWN_SENDER,			/* one of our domains as its envelope sender */
+	F_EARLY,		/* it spoke before our greeting */
+	F_PTR,			/* its address has no name, or one that does not lead back */
+	F_PTR_LATER,		/* that could not be found out now */
+	F_HELO_NAME,		/* HELO with something that is no full host name or literal */
+	F_HELO_ALIEN,		/* with our name, or an address that it does not have */
+	F_OWN_SENDER,		/* one of our domains as its envelope sender */
 	F_SPF_NONE, F_SPF_NEUTRAL, F_SPF_SOFTFAIL, F_SPF_FAIL, F_SPF_TEMP, F_SPF_PERM,
 	F_DKIM_NONE, F_DKIM_FAIL,	/* no signature; some, and none is right */
-	F_AUTHOR,				/* no author, two From, a NUL: tricks with alignment */
-	F_DMARC_NONE,			/* no policy */
+	F_AUTHOR,		/* no author, two From, a NUL: tricks with alignment */
+	F_DMARC_NONE,		/* no policy */
 	F_DMARC_WATCH, F_DMARC_QUARANTINE, F_DMARC_REJECT, /* it fails: p=none and the others */
 	F_DMARC_TEMP, F_DMARC_PERM,
 	NFINDINGS

@@ -248,7 +248,7 @@ letter_finish(struct letter *l)
 			store_trouble("journal");
 		}
 	}
-	letter_unpen(l);		/* it is written: nobody who wants the pen may spill it once more */
+	letter_unpen(l);	/* it is written: nobody who wants the pen may spill it once more */
 	l->next = NULL;
 	l->pending = 1;
 	*batch_end = l;

@@ -1,5 +1,5 @@
 /* See LICENSE file for copyright and licence details. */
-/* Sessions in which nobody is a stranger: what guard.c, inspect.c and limit.c would do, left out. */
+/* Sessions in which nobody is a stranger: what guard.c, inspect.c and limit.c do, left out. */
 #ifndef T_WELCOME_H
 #define T_WELCOME_H
 
