@@ -98,8 +98,8 @@ address(const struct scanner *row, struct ip *ip, int *port, const char **path)
 	if (!strncmp(p, "unix:", 5)) {
 		*path = p + 5;
 		n = strlen(*path);
-		return n && **path != '/' && n < sizeof(((struct sockaddr_un *)0)->sun_path) ?
-		    0 : -1;
+		return n && **path != '/' && strncmp(*path, "../", 3) != 0 &&
+		    n < sizeof(((struct sockaddr_un *)0)->sun_path) ? 0 : -1;
 	}
 	if (strncmp(p, "inet:", 5) || colon < p + 5)
 		return -1;

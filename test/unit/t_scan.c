@@ -781,6 +781,7 @@ test_rows(void)
 		{ { "a", "", 1, DOWN_ACCEPT, 1 }, 1 },
 		{ { "a", "unix:", 1, DOWN_ACCEPT, 1 }, 1 },
 		{ { "a", "unix:/run/x", 1, DOWN_ACCEPT, 1 }, 1 },
+		{ { "a", "unix:../x", 1, DOWN_ACCEPT, 1 }, 1 },
 		{ { "a", "unix:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 		    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 1, DOWN_ACCEPT, 1 }, 1 },
 		{ { "a", "inet:localhost:1", 0, DOWN_ACCEPT, 1 }, 1 },
