@@ -20,7 +20,7 @@
 #include "text.h"
 
 enum { L_START, L_DASH, L_FIELD, L_VALUE, L_BEGIN, L_SKIP };	/* scan.line */
-enum { NO_FIELD, TYPE, DISPOSITION, ENCODING };			/* scan.field */
+enum { NO_FIELD, TYPE, DISPOSITION, ENCODING, UUENCODED };	/* scan.field */
 enum { P_TYPE, P_WORD, P_EQUALS, P_VALUE };			/* scan.at */
 enum { NO_PARAM, FILENAME, NAME, BOUNDARY };			/* scan.what */
 enum { UNKNOWN, AS_IT_IS, ENCODED };				/* scan.whole */
@@ -36,10 +36,18 @@ white(char ch)
 	return ch == ' ' || ch == '\t';
 }
 
+/* For some any control character is space. */
+static int
+blank(char ch)
+{
+	return ch > 0 && ch <= ' ';
+}
+
 /* ---- names ---- */
 
+/* Some take a part for a message by its name. */
 static void
-tell(struct mime *m, const struct keep *k)
+tell(struct mime *m, struct mime_scan *s, const struct keep *k)
 {
 	char out[MIME_NAME + 1];
 	const char *p = k->p;
@@ -51,8 +59,18 @@ tell(struct mime *m, const struct keep *k)
 		;
 	for (; i < n && (white(p[i]) || p[i] == '"'); i++)
 		;
+	s->message |= n - i > 4 && text_is(p + n - 4, 4, ".eml");
 	if (i < n)
 		m->name(m->arg, out, words_clean(out, p + i, n - i));
+}
+
+/* The name, and what it is for those who join encoded words before they decode them. */
+static void
+name_tell(struct mime *m, struct mime_scan *s)
+{
+	tell(m, s, &s->name);
+	if (s->joined.torn)
+		tell(m, s, &s->joined_name);
 }
 
 static void
@@ -60,27 +78,41 @@ restart(struct mime_scan *s)
 {
 	keep_init(&s->name, s->name_text, sizeof(s->name_text));
 	words_init(&s->words, &s->name);
+	keep_init(&s->joined_name, s->joined_text, sizeof(s->joined_text));
+	words_init(&s->joined, &s->joined_name);
+	s->joined.join = 1;
 	s->hex.n = 0;
 }
 
-/* An octet of the name; for some programs a NUL ends it. */
+/* More of the name; for some programs a NUL ends it. */
 static void
-name_feed(struct mime *m, struct mime_scan *s, char ch)
+name_feed(struct mime *m, struct mime_scan *s, const char *p, size_t n)
 {
-	if (words_feed(&s->words, ch) && !(s->early & AT_NUL)) {
-		s->early |= AT_NUL;
-		tell(m, &s->name);
+	int nul;
+
+	for (; n; p++, n--) {
+		nul = words_feed(&s->words, *p) | words_feed(&s->joined, *p);
+		if (nul && !(s->early & AT_NUL)) {
+			s->early |= AT_NUL;
+			name_tell(m, s);
+		}
 	}
+}
+
+static void
+name_end(struct mime *m, struct mime_scan *s)
+{
+	words_end(&s->words);
+	words_end(&s->joined);
+	name_tell(m, s);
 }
 
 /* The same with %XX, RFC 2231 4. */
 static void
-coded_feed(struct mime *m, struct mime_scan *s, char ch)
+coded_feed(struct mime *m, struct mime_scan *s, const char *p, size_t n)
 {
-	size_t i, n = hex_feed(&s->hex, '%', ch);
-
-	for (i = 0; i < n; i++)
-		name_feed(m, s, s->hex.held[i]);
+	for (; n; p++, n--)
+		name_feed(m, s, s->hex.held, hex_feed(&s->hex, '%', *p));
 }
 
 /* charset'language' in front of n octets: how many these are. */
@@ -92,7 +124,7 @@ prefix(struct mime_scan *s, const char *p, size_t n)
 
 	if (!b)
 		return 0;
-	s->words.base = words_charset(p, (size_t)(a - p));
+	s->words.base = s->joined.base = words_charset(p, (size_t)(a - p));
 	return (size_t)(b + 1 - p);
 }
 
@@ -101,16 +133,14 @@ prefix(struct mime_scan *s, const char *p, size_t n)
 static void
 piece_drop(struct mime_scan *s, int victim)
 {
-	size_t at = 0, n, all = 0;
+	const uint16_t n = s->piece[victim].n;
+	size_t at = 0;
 	int i;
 
-	for (i = 0; i < s->npieces; i++) {
-		if (i < victim)
-			at += s->piece[i].n;
-		all += s->piece[i].n;
-	}
-	n = s->piece[victim].n;
-	memmove(s->arena + at, s->arena + at + n, all - at - n);
+	for (i = 0; i < victim; i++)
+		at += s->piece[i].n;
+	s->used = (uint16_t)(s->used - n);
+	memmove(s->arena + at, s->arena + at + n, s->used - at);
 	s->npieces--;
 	memmove(s->piece + victim, s->piece + victim + 1,
 	    (size_t)(s->npieces - victim) * sizeof(*s->piece));
@@ -123,18 +153,16 @@ static int
 piece_victim(const struct mime_scan *s, const struct mime_piece *x)
 {
 	const struct mime_piece *q;
-	size_t all = x->n;
 	int same = 0, victim = s->npieces, i;
 
 	for (i = 0; i < s->npieces; i++) {
 		q = &s->piece[i];
-		all += q->n;
 		if (q->index == x->index && ++same == 2)
 			return i;
 		if (q->index > 1 && (victim == s->npieces || q->index < s->piece[victim].index))
 			victim = i;
 	}
-	if (s->npieces < MIME_PIECES && all <= sizeof(s->arena))
+	if (s->npieces < MIME_PIECES && s->used + x->n <= (int)sizeof(s->arena))
 		return -1;
 	if (victim < s->npieces && x->index > 1 && x->index < s->piece[victim].index)
 		return s->npieces;
@@ -146,19 +174,17 @@ piece_add(struct mime_scan *s)
 {
 	const size_t n = s->raw.n < PIECE_MAX ? s->raw.n : PIECE_MAX, half = n / 2;
 	const struct mime_piece x = { s->index, (uint16_t)n, s->coded };
-	size_t at = 0;
-	int i, victim;
+	int victim;
 
 	while ((victim = piece_victim(s, &x)) >= 0) {
 		if (victim == s->npieces)
 			return;
 		piece_drop(s, victim);
 	}
-	for (i = 0; i < s->npieces; i++)
-		at += s->piece[i].n;
 	s->piece[s->npieces++] = x;
-	memcpy(s->arena + at, s->raw.p, half);
-	memcpy(s->arena + at + half, s->raw.p + s->raw.n - (n - half), n - half);
+	memcpy(s->arena + s->used, s->raw.p, half);
+	memcpy(s->arena + s->used + half, s->raw.p + s->raw.n - (n - half), n - half);
+	s->used = (uint16_t)(s->used + n);
 }
 
 /* The piece with the least index from `from` on: its number, or -1; *at is where in the arena. */
@@ -194,18 +220,16 @@ pieces_join(struct mime *m, struct mime_scan *s, int last, int all)
 	while ((i = piece_next(s, next, last, &at)) >= 0) {
 		x = &s->piece[i];
 		if (x->index > next && !gaps++)
-			tell(m, &s->name);
-		j = !next && (x->coded || all) ? prefix(s, s->arena + at, x->n) : 0;
-		for (; j < x->n; j++) {
-			if (x->coded || all)
-				coded_feed(m, s, s->arena[at + j]);
-			else
-				name_feed(m, s, s->arena[at + j]);
+			name_tell(m, s);
+		if (x->coded || all) {
+			j = next ? 0 : prefix(s, s->arena + at, x->n);
+			coded_feed(m, s, s->arena + at + j, x->n - j);
+		} else {
+			name_feed(m, s, s->arena + at, x->n);
 		}
 		next = x->index + 1u;
 	}
-	words_end(&s->words);
-	tell(m, &s->name);
+	name_end(m, s);
 }
 
 static void
@@ -224,6 +248,7 @@ pieces_tell(struct mime *m, struct mime_scan *s)
 			pieces_join(m, s, i, 1);
 	}
 	s->npieces = s->pieces = 0;
+	s->used = 0;
 }
 
 /* ---- boundaries ---- */
@@ -328,9 +353,6 @@ param_begin(struct mime_scan *s)
 static void
 param_end(struct mime *m, struct mime_scan *s)
 {
-	size_t i;
-
-	words_end(&s->words);
 	if (s->what == BOUNDARY) {
 		bound_add(m, s);
 		return;
@@ -343,13 +365,11 @@ param_end(struct mime *m, struct mime_scan *s)
 	}
 	if (s->form == CODED && s->part != IN_TEXT) {
 		restart(s);
-		for (i = 0; i < s->raw.n; i++)
-			coded_feed(m, s, s->raw.p[i]);
-		words_end(&s->words);
+		coded_feed(m, s, s->raw.p, s->raw.n);
 	}
-	tell(m, &s->name);
+	name_end(m, s);
 	if (s->odd || s->words.odd)
-		tell(m, &s->raw);
+		tell(m, s, &s->raw);
 }
 
 /* Some programs take it to end here. */
@@ -365,9 +385,9 @@ early(struct mime *m, struct mime_scan *s, int where)
 	else if (s->form == PIECE)
 		piece_add(s);	/* the whole of it will be another with this index */
 	else
-		tell(m, &s->name);
+		name_tell(m, s);
 	if (s->what != BOUNDARY && s->words.state != W_TEXT)
-		tell(m, &s->raw);	/* what may be an encoded word need not be one */
+		tell(m, s, &s->raw);	/* what may be an encoded word need not be one */
 }
 
 /* An octet of the value: to the name, and as it is written. */
@@ -376,11 +396,11 @@ value_feed(struct mime *m, struct mime_scan *s, char ch)
 {
 	if (s->form == CODED && s->part != IN_TEXT) {
 		if (ch == '\'' && s->part++ == IN_CHARSET)
-			s->words.base = words_charset(s->raw.p, s->raw.n);
+			s->words.base = s->joined.base = words_charset(s->raw.p, s->raw.n);
 	} else if (s->form == CODED) {
-		coded_feed(m, s, ch);
+		coded_feed(m, s, &ch, 1);
 	} else if (s->form == PLAIN) {
-		name_feed(m, s, ch);
+		name_feed(m, s, &ch, 1);
 	}
 	if (s->fold && white(ch))
 		s->odd = 1;		/* some leave it out */
@@ -401,8 +421,8 @@ word_put(struct mime_scan *s, char ch)
 	if (s->gap && ch != '*')
 		s->nword = 0;
 	s->gap = 0;
-	if (s->nword < sizeof(s->word))
-		s->word[s->nword++] = ch;
+	s->nword -= s->nword == sizeof(s->word);	/* the last one may be a "*" */
+	s->word[s->nword++] = ch;
 }
 
 /* Behind a semicolon within quotes: does a parameter of ours begin there? */
@@ -411,7 +431,7 @@ value_watch(struct mime *m, struct mime_scan *s, char ch)
 {
 	if (token(ch) && !s->gap) {
 		word_put(s, ch);
-	} else if (white(ch)) {
+	} else if (blank(ch)) {
 		s->gap = s->nword > 0;
 	} else if (ch == '=' && param_which(s)) {
 		param_end(m, s);
@@ -481,7 +501,7 @@ value_quoted(struct mime *m, struct mime_scan *s, char ch)
 
 /* The first word of the value. */
 static void
-type_end(struct mime *m, struct mime_scan *s)
+type_end(struct mime *m, struct mime_scan *s, char ch)
 {
 	const char *w = s->word;
 	size_t n = s->nword;
@@ -494,7 +514,7 @@ type_end(struct mime *m, struct mime_scan *s)
 		s->multipart |= (unsigned char)text_begins(w, n, "multipart");
 		m->digest |= (unsigned char)text_is(w, n, "multipart/digest");
 	}
-	s->at = P_WORD;
+	s->at = ch == '?' ? P_TYPE : P_WORD;	/* or it begins here */
 	s->nword = s->gap = 0;
 }
 
@@ -523,7 +543,7 @@ type_feed(struct mime *m, struct mime_scan *s, char ch)
 	else if (ch == ')')
 		s->nword = 0;
 	else if (s->nword && ch != '"')
-		type_end(m, s);
+		type_end(m, s, ch);
 }
 
 /* Between the parameters: a word of ours and "=", wherever they are. */
@@ -534,7 +554,7 @@ look(struct mime_scan *s, char ch)
 		return;
 	if (token(ch))
 		word_put(s, ch);
-	else if (white(ch) || s->comment)
+	else if (blank(ch) || s->comment)
 		s->gap = s->nword > 0;
 	else if (ch == '=' && param_which(s))
 		param_begin(s);
@@ -547,22 +567,15 @@ field_one(struct mime *m, struct mime_scan *s, char ch)
 {
 	if (s->fold && !white(ch))
 		s->fold = 0;
-	if (s->at == P_TYPE) {
-		type_feed(m, s, ch);
-		return;
-	}
-	if (s->at == P_WORD) {
-		look(s, ch);
-		return;
-	}
-	if (s->at == P_EQUALS) {
-		if (white(ch))
-			return;
+	if (s->at == P_EQUALS && !white(ch))
 		s->at = P_VALUE;
-	}
-	if (s->quoted)
+	if (s->at == P_TYPE)
+		type_feed(m, s, ch);
+	else if (s->at == P_WORD)
+		look(s, ch);
+	else if (s->at == P_VALUE && s->quoted)
 		value_quoted(m, s, ch);
-	else
+	else if (s->at == P_VALUE)
 		value_outside(m, s, ch);
 }
 
@@ -588,7 +601,7 @@ static void
 field_end(struct mime *m, struct mime_scan *s)
 {
 	if (s->field && s->at == P_TYPE)
-		type_end(m, s);
+		type_end(m, s, '\n');
 	else if (s->field && s->at == P_VALUE)
 		param_end(m, s);
 	if (s->field && s->npieces)
@@ -677,11 +690,13 @@ part_begin(struct mime *m, struct mime_scan *s)
 static void
 line_start(struct mime *m, struct mime_scan *s, char ch)
 {
-	if (s->header && white(ch)) {
-		s->line = s->field ? L_VALUE : L_SKIP;
+	if (s->header && white(ch) && s->field != UUENCODED) {
+		s->line = s->field ? L_VALUE : s->nword ? L_FIELD : L_SKIP;
 		s->fold = s->seen = 1;
 		if (s->field)
 			field_feed(m, s, ch);
+		else
+			s->gap = 1;
 		return;
 	}
 	field_end(m, s);
@@ -695,7 +710,8 @@ line_start(struct mime *m, struct mime_scan *s, char ch)
 	}
 	s->seen = 1;
 	s->dashes = 0;
-	s->line = ch == '-' ? L_DASH : s->header ? L_FIELD : ch == 'b' ? L_BEGIN : L_SKIP;
+	/* a header may be missing */
+	s->line = ch == '-' ? L_DASH : ch == 'b' ? L_BEGIN : s->header ? L_FIELD : L_SKIP;
 	if (s->line == L_FIELD || s->line == L_BEGIN)
 		word_put(s, ch);
 }
@@ -719,7 +735,7 @@ line_field(struct mime_scan *s, char ch)
 {
 	if (token(ch))
 		word_put(s, ch);
-	else if (white(ch))
+	else if (blank(ch))
 		s->gap = 1;
 	else
 		field_begin(s, ch);
@@ -727,27 +743,24 @@ line_field(struct mime_scan *s, char ch)
 
 /* "begin 644 name" of uuencode, which many programs show as an attachment. */
 static void
-line_uu(struct mime_scan *s, char ch)
+line_uu(struct mime *m, struct mime_scan *s, char ch)
 {
-	static const char begin[] = "begin ", name[] = "filename";
+	static const char begin[] = "begin ";
+	const char *p = "filename=\"";
 	size_t n = s->nword, k = sizeof(begin) - 1;
 
 	if (n < k ? ch == begin[n] : n < k + 4 && ch >= '0' && ch <= '7') {
 		word_put(s, ch);
 		return;
 	}
-	s->line = L_SKIP;
+	field_begin(s, ch);
 	if (n < k + 3 || ch != ' ')
 		return;
-	memcpy(s->word, name, sizeof(name) - 1);
-	s->nword = sizeof(name) - 1;
-	s->field = DISPOSITION;
-	param_begin(s);
+	s->field = UUENCODED;
 	s->line = L_VALUE;
-	s->at = P_VALUE;
-	s->quoted = 1;
-	s->fold = 0;
-	s->whole = AS_IT_IS;
+	s->at = P_WORD;
+	for (; *p; p++)
+		field_feed(m, s, *p);
 }
 
 /* Octets of a text; returns how many were read: all, or less if now a part begins that is to be
@@ -756,23 +769,24 @@ static size_t
 scan_feed(struct mime *m, struct mime_scan *s, const char *p, size_t n)
 {
 	const char *end = p + n, *q;
-	int coding = m->coding;
+	int coding = m->coding, line;
 
 	for (q = p; q < end; q++) {
-		if (s->line == L_SKIP && !(q = memchr(q, '\n', (size_t)(end - q))))
+		line = s->line;
+		if (line == L_SKIP && !(q = memchr(q, '\n', (size_t)(end - q))))
 			return n;
-		if (*q == '\n' && s->line != L_START)
+		if (line == L_DASH)
+			line_dash(m, s, *q);	/* a LF, too: for some a boundary may be empty */
+		if (*q == '\n' && line != L_START)
 			s->line = L_START;
-		else if (s->line == L_START)
+		else if (line == L_START)
 			line_start(m, s, *q);
-		else if (s->line == L_DASH)
-			line_dash(m, s, *q);
-		else if (s->line == L_FIELD)
+		else if (line == L_FIELD)
 			line_field(s, *q);
-		else if (s->line == L_VALUE)
+		else if (line == L_VALUE)
 			field_feed(m, s, *q);
-		else
-			line_uu(s, *q);
+		else if (line == L_BEGIN)
+			line_uu(m, s, *q);
 		if (m->coding && !coding)
 			return (size_t)(q + 1 - p);
 	}

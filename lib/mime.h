@@ -22,6 +22,9 @@ enum {
  * (filename= and name=, also of the message itself, within message/rfc822, and of uuencoded files),
  * some of them more than once: without a path, decoded, valid UTF-8 (what is not, and control
  * octets, become '?'), without dots, spaces and quotes at its end, NUL-terminated, never empty.
+ *
+ * What is not seen: names within archives, TNEF (winmail.dat) and S/MIME (smime.p7m), in UTF-7, and
+ * of files in yEnc. That is what a scanner is for.
  */
 struct mime;
 typedef void mime_name_fn(void *arg, const char *name, size_t n);
@@ -67,11 +70,12 @@ struct mime_scan {
 	uint16_t ndash;
 	uint32_t dash;			/* hash of a line that may be a boundary */
 	struct hex hex;
-	struct words words;
-	struct keep name, raw;
-	char name_text[MIME_NAME], raw_text[MIME_RAW];
+	struct words words, joined;
+	struct keep name, joined_name, raw;
+	char name_text[MIME_NAME], joined_text[MIME_RAW], raw_text[MIME_RAW];
 	unsigned char npieces, pieces;	/* how many; is there more than name*=... */
 	struct mime_piece piece[MIME_PIECES];
+	uint16_t used;			/* of the arena */
 	char arena[MIME_ARENA];
 };
 

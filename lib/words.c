@@ -10,6 +10,7 @@
 #include "words.h"
 
 enum { UTF8, LATIN, OTHER };	/* a charset */
+enum { NO_ESCAPE, IN_ESCAPE, ESCAPE_ENDS };	/* words.escape */
 enum { RUN = 16 };
 
 /* ---- text that is cut in the middle ---- */
@@ -190,15 +191,36 @@ windows(unsigned char ch)
 	return ch < 0xa0 ? codes[ch - 0x80] : ch;
 }
 
+/* Escapes of ISO 2022 (ESC ( B, ESC $ B, ESC $ ( D) change between charsets, and nobody shows them:
+ * does the octet belong to one? */
+static int
+escape(struct words *w, char ch)
+{
+	int in = w->escape;
+
+	if (ch == 0x1b)
+		w->escape = IN_ESCAPE;
+	else if (in && (ch == '(' || ch == ')' || ch == '$'))
+		w->escape = ESCAPE_ENDS;
+	else
+		w->escape = NO_ESCAPE;
+	if (in == IN_ESCAPE && !w->escape)
+		keep_put(w->out, 0x1b);		/* it was none */
+	return w->escape || (in == ESCAPE_ENDS && (text_alnum(ch) || ch == '@'));
+}
+
 /* One octet of a charset: 1 if it is a NUL, where a name ends for programs in C. */
 static int
-put(struct keep *k, int cs, char c)
+put(struct words *w, int cs, char c)
 {
+	struct keep *k = w->out;
 	unsigned char ch = (unsigned char)c;
 	unsigned u = ch;
 
+	if (cs == OTHER && escape(w, c))
+		return 0;
 	if (cs == OTHER && !ch)
-		return 0;		/* UTF-16 */
+		return 1;		/* or it is UTF-16 */
 	if (cs == OTHER && ch >= 0x80)
 		u = '?';
 	if (cs == LATIN && ch >= 0x80)
@@ -233,7 +255,7 @@ words_release(struct words *w)
 	for (; w->spaces; w->spaces--)
 		keep_put(w->out, ' ');
 	for (i = 0; i < w->nhold; i++)
-		(void)put(w->out, w->base, w->hold[i]);
+		(void)put(w, w->base, w->hold[i]);
 	w->nhold = w->after = 0;
 	w->state = W_TEXT;
 }
@@ -248,11 +270,11 @@ words_data(struct words *w, char ch)
 	if (w->b64) {
 		v = b64_feed(&w->bits, &w->acc, ch);
 		w->odd |= ch != '=' && b64_digit(ch) < 0;
-		return v >= 0 ? put(w->out, w->charset, (char)v) : 0;
+		return v >= 0 ? put(w, w->charset, (char)v) : 0;
 	}
 	n = hex_feed(&w->hex, '=', (char)(ch == '_' ? ' ' : ch));
 	for (i = 0; i < n; i++)
-		nul |= put(w->out, w->charset, w->hex.held[i]);
+		nul |= put(w, w->charset, w->hex.held[i]);
 	return nul;
 }
 
@@ -270,7 +292,7 @@ words_text(struct words *w, char ch)
 		return 0;
 	}
 	words_release(w);
-	return put(w->out, w->base, ch);
+	return put(w, w->base, ch);
 }
 
 /* The beginning of an encoded word, "=?charset?B?": does it go on? Some take everything for a
@@ -279,13 +301,19 @@ static int
 words_begin(struct words *w, char ch)
 {
 	size_t n = w->nhold;
+	unsigned char charset, b64;
 
 	if (n > 3 && ch == '?' && w->hold[n - 2] == '?' && strchr("bBqQ", w->hold[n - 1])) {
-		w->charset = words_charset(w->hold + 2, n - 4);
-		w->b64 = text_lower(w->hold[n - 1]) == 'b';
+		charset = words_charset(w->hold + 2, n - 4);
+		b64 = text_lower(w->hold[n - 1]) == 'b';
+		if (w->join && w->after && charset == w->charset && b64 == w->b64)
+			w->torn |= w->bits || w->hex.n || w->escape;
+		else
+			w->bits = w->hex.n = w->escape = 0;
+		w->charset = charset;
+		w->b64 = b64;
 		w->state = W_DATA;
-		w->spaces = 0;
-		w->bits = w->hex.n = w->nhold = 0;
+		w->spaces = w->nhold = 0;
 		return 1;
 	}
 	if (n > 1 && ch == '?' && w->hold[n - 1] == '=') {

@@ -48,6 +48,9 @@ struct words {
 	unsigned char base, charset;	/* around the words, and in one */
 	unsigned char odd;		/* some programs would not take one for one */
 	unsigned char b64;		/* its encoding */
+	unsigned char join;		/* words with but space between are one text */
+	unsigned char torn;		/* so it was: an octet began in one and ended in the next */
+	unsigned char escape;		/* in an escape of ISO 2022 */
 	unsigned char after;		/* nothing but space since the last one */
 	unsigned char bits, acc;
 	unsigned char nhold;

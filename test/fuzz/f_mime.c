@@ -45,6 +45,8 @@ all(const char *p, size_t n, uint32_t seed, int cut)
 		piece = cut ? fuzz_piece(&seed, n) : n;
 		mime_feed(&m, p, piece);
 		HOLDS(m.outer.name.n <= m.outer.name.size && m.outer.raw.n <= m.outer.raw.size);
+		HOLDS(m.outer.joined_name.n <= m.outer.joined_name.size);
+		HOLDS(m.outer.used <= sizeof(m.outer.arena));
 	}
 	mime_finish(&m);
 }

@@ -47,6 +47,10 @@ static const struct {
 	{ " \"J\xc3\xb6\" (\xe2\x82\xac) <j@b\xc3\xbc" "cher.example>", "xn--bcher-kva.example" },
 	{ " a@b\xc3\xbc" "cher.example, b@XN--Bcher-kva.Example", "xn--bcher-kva.example" },
 	{ " a@\xe4\xbd\x90\xe3\x80\x85\xe6\x9c\xa8.example", "xn--u6jy55gilq.example" },
+	/* small letters beside the capitals that are refused */
+	{ " a@\xc5\xbc\xc3\xb3\xc5\x82\xc4\x87.example", "xn--kda4b0koi.example" },
+	{ " a@\xc4\xb1\xc5\x88\xc7\x90\xd1\xa1\xd3\x8f\xe1\xba\xbf.example",
+	    "xn--cfa0c8wy8fzp685j.example" },
 	/* tricks that RFC 5322 allows: the address counts */
 	{ " \"a@victim.example\" <x@evil.example>", "evil.example" },
 	{ " \"a@victim.example <a@victim.example>,\" <x@evil.example>", "evil.example" },
@@ -158,6 +162,16 @@ static const struct {
 	{ " a@vic\xc2\xadtim.example", NULL },
 	{ " a@\xf0\x9d\x90\xafictim.example", NULL },
 	{ " a@B\xc3\x9c" "CHER.example", NULL },
+	{ " a@\xc5\xbfhop.example", NULL },
+	{ " a@v\xc4\xb0" "ctim.example", NULL },
+	{ " a@\xe1\xb5\x9bictim.example", NULL },
+	{ " a@\xc7\x89ubljana.example", NULL },
+	{ " a@cafe\xcc\x81.example", NULL },
+	{ " a@\xc5\xbb" "b.example", NULL },
+	{ " a@\xc5\x87" "b.example", NULL },
+	{ " a@\xd1\xa0" "b.example", NULL },
+	{ " a@\xe1\xba\xbe" "b.example", NULL },
+	{ " a@\xe2\xb1\xbd" "b.example", NULL },
 };
 
 static const struct {

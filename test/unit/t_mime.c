@@ -121,6 +121,10 @@ static const struct vector parameters[] = {
 	{ "; filename*0=a; filename=b; filename*1=c", "b|ac|" },
 	{ "; filename*0==?utf-8?q?a.ex?=; filename*1==?utf-8?q?e?=", "==|a.exe|" },
 	{ "; filename*x=a", "a|" },
+	{ "; filename*0*=utf-8''a; filename*1*='b'.exe", "a'b'.exe|" },
+	{ "; filename*0000000000000000000000000*=utf-8''%41", "A|" },
+	{ "; filename*=\"utf-8''=?utf-8?q?a=2?==?utf-8?q?Eexe?=\"", "aEexe|a.exe|" },
+	{ "; filename*0=\"=?utf-8?b?YS5le?=\"; filename*1=\" =?utf-8?b?GU=?=\"", "a.e|a.exe|" },
 	{ "; filename *=utf-8''%41", "A|" },
 	{ "; filename*0=a.; filename*1=exe (x)", "a.exe|a.exe (x)|" },
 	/* RFC 2047 */
@@ -150,6 +154,33 @@ static const struct vector parameters[] = {
 	{ "; filename=\"==?x?q?a?==\"", "=a=|" },
 	{ "; filename=\"=?utf-8?q?a.exe=00.txt?=\"", "a.exe|a.exe?.txt|" },
 	{ "; filename=\"=?utf-8?q?..=2Fa.exe?=\"", "a.exe|" },
+	/* words that some join before they decode them */
+	{ "; filename=\"=?utf-8?b?YS5le?= =?utf-8?b?GU=?=\"", "a.e|a.exe|" },
+	{ "; filename=\"=?utf-8?q?a=2?= =?utf8?Q?Eexe?= b\"", "aEexe b|a.exe b|" },
+	{ "; filename=\"=?utf-8?q?a=2?= =?utf-8?q?Eexe=00?=\"; name=b",
+	    "aEexe|a.exe|aEexe|a.exe|b|" },
+	{ "; filename==?utf-8?q?a=2?==?utf-8?q?Ee;xe?=",
+	    "a|aEe|a.e|=?utf-8?q?a=2?==?utf-8?q?Ee|aEe;xe|a.e;xe|" },
+	{ "; filename=\"=?utf-8?q?a=2?= =?koi8-r?q?Eexe?=\"", "aEexe|" },
+	{ "; filename=\"=?utf-8?q?a=2?= =?utf-8?b?RWV4ZQ?=\"", "aEexe|" },
+	{ "; filename=\"=?utf-8?q?a=2?=b=?utf-8?q?Eexe?=\"", "abEexe|" },
+	{ "; filename=\"=?utf-8?q?a=2?= =?utf-8?q?Eexe?= =?b\"", "aEexe =?b|a.exe =?b|" },
+	/* ISO 2022, and a NUL in what may be UTF-16 */
+	{ "; filename=\"=?iso-2022-jp?q?=1B(Ja.=1B(Be=1B$B=1B$(Dx=1B$@e?=\"", "a.exe|" },
+	{ "; filename*=iso-2022-jp''a.e%1B%28Bxe", "a.exe|" },
+	{ "; filename=\"=?iso-2022-jp?q?a.e=1B(?= =?iso-2022-jp?q?Bxe?=\"", "a.eBxe|a.exe|" },
+	{ "; filename*=\"x''%1B(B=?utf-8?q?a=2?==?utf-8?q?Eexe?=\"", "aEexe|a.exe|" },
+	{ "; filename*0*=\"x''%1B(B=?utf-8?q?a=2?=\"; filename*1=\"=?utf-8?q?Eexe?=\"",
+	    "aEexe|a.exe|aEexe|a.exe|" },
+	{ "; filename=\"=?x?q?a=1B.e=1B$.x=1Be?=\"", "a?.e.x?e|" },
+	{ "; filename=\"=?utf-8?q?a=1B(B?=\"", "a?(B|" },
+	{ "; filename=\"=?koi8-r?q?a.exe=00.txt?=\"", "a.exe|a.exe.txt|" },
+	{ "; filename=\"=?utf-16le?b?YQAuAGUAeABlAA==?=\"", "a|a.exe|" },
+	/* other control characters for space */
+	{ ";\x0b filename\x0c=a.exe", "a.exe|" },
+	{ "; filename\x1c*=utf-8''%41", "A|" },
+	{ "; x=\"a; filename\x1f=b", "b|" },
+	{ "; filename\x7f=a; filename\xa0=b", "" },
 	{ "; filename=\"=?utf-8?q?what?.exe?=\"", "what?.exe|=?utf-8?q?what?.exe?=|" },
 };
 
@@ -167,6 +198,12 @@ static const struct vector messages[] = {
 	{ "X: y\n\nContent-Type: x/y; name=a\n", "" },
 	{ "Content-Type: =?utf-8?b?eC95OyA=?=\n =?utf-8?q?name=3D=22a_b=22?=; name=c\n", "a b|c|" },
 	{ "Content-Type: =x/y; name=a=?utf-8?q?=2Eexe?=\n", "a.exe|" },
+	{ "Content-Disposition\n : x; filename=1\nContent-Type\x0b: x/y; name=2\nContent-\n"
+	    " Disposition: x; filename=3\nContent-\x0b-Type: x/y; name=4\n", "1|2|" },
+	{ "Content-Type: x/y; name*0=a; name*1=b\nContent-Type: x/y; name*0=c; name*1=d\n",
+	    "ab|cd|" },
+	{ "Content-Type: =?utf-8?q?x/y;_na?=\n =?utf-8?q?me=3D1?=\n", "1|" },
+	{ "Content-Type: x/y; z=\"; \\\n name=1\n", "1|" },
 	/* multiparts */
 	{ "Content-Type: multipart/mixed; boundary=b\n\n"
 	    "Content-Type: x/y; name=0\n--b\nContent-Type: x/y; name=1\n\n"
@@ -202,6 +239,8 @@ static const struct vector messages[] = {
 	{ "Content-Type: multipart/x; boundary*0=a; boundary*1=b\n\n--ab\n"
 	    "Content-Type: x/y; name=1",
 	    "1|" },
+	{ "Content-Type: multipart/x; boundary=\"\"\n\n--\nContent-Type: x/y; name=1\n\n--  \n"
+	    "Content-Type: x/y; name=2\n\n-\nContent-Type: x/y; name=3\n", "1|2|" },
 	/* headers without bodies, bodies without headers */
 	{ "Content-Type: multipart/x; boundary=b\n--b\nContent-Type: x/y; name=1\n--b\n"
 	    "Content-Type: x/y; name=2\n--b\n\n\nContent-Type: x/y; name=3\n--b", "1|2|3|" },
@@ -219,6 +258,13 @@ static const struct vector messages[] = {
 	{ "Content-Type: multipart/digest; boundary=b\n\n--b\n\nContent-Type: x/y; name=1\n\n"
 	    "Content-Type: x/y; name=0\n--b\nX: y\n\nContent-Type: x/y; name=2\n\n--b\n"
 	    "Content-Type: text/plain\n\nContent-Type: x/y; name=0\n", "1|2|" },
+	{ "Content-Type: x?message/rfc822\n\nContent-Type: message/rfc822?x; name=1\n\n"
+	    "Content-Type: x?message; name=2\n\nContent-Type: x/y; name=3\n", "1|2|3|" },
+	/* by its name */
+	{ "Content-Type: x/y; name=a.EML\n\nContent-Type: x/y; name=1.emlx\n\n"
+	    "Content-Type: x/y; name=2\n", "a.EML|1.emlx|" },
+	{ "Content-Type: x/y; name=\"a.eml\"\nContent-Transfer-Encoding: base64\n\n"
+	    "Q29udGVudC1UeXBlOiB4L3k7\nDQogbmFtZT0xDQoNCnlhZGE=\n", "a.eml|1|" },
 	/* some decode these */
 	{ "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
 	    "Q29udGVudC1UeXBlOiB4L3k7\nDQogbmFtZT0xDQoNCnlhZGE=\n", "1|" },
@@ -233,6 +279,8 @@ static const struct vector messages[] = {
 	/* uuencode */
 	{ "X: y\n\nbegin 644 a b.exe\nM\nbegin 0755 c.exe\nbegin 64 d\nbegin 689 e\nbegin  644 f\n",
 	    "a b.exe|c.exe|" },
+	{ "Content-Type: multipart/x; boundary=b\n\n--b\n\nbegin 644 a.exe\n M\nbcc: x\n\n--b\n"
+	    "begin 600 b\n", "a.exe|b|" },
 };
 
 /* ---- long and many ---- */
@@ -317,6 +365,25 @@ long_ones(void)
 	CHECK_INT(machine(got, sizeof(got), big, n, &c), 2 * ((900000 - 39) / 31));
 }
 
+/* A word that is cut in two anywhere. */
+static void
+torn(void)
+{
+	static const char *const words[] = { "b?YWJjZGVmLmV4ZQ==", "q?a=62c=64ef=2E=65xe" };
+	struct cut c = { 4096, 4096 };
+	size_t i, k, n;
+
+	for (i = 0; i < LEN(words); i++) {
+		for (k = 2; words[i][k]; k++) {
+			n = (size_t)snprintf(big, sizeof(big), "Content-Type: x/y; name="
+			    "\"=?utf-8?%.*s?=\n =?utf-8?%.2s%s?=\"", (int)k, words[i], words[i],
+			    words[i] + k);
+			got[machine(got, sizeof(got) - 1, big, n, &c)] = '\0';
+			CHECK_MSG(strstr(got, "abcdef.exe|"), "%s: %s", big, got);
+		}
+	}
+}
+
 /* ---- others' messages ---- */
 
 static void
@@ -373,6 +440,7 @@ texts(void)
 		{ "=?utf-8?q?=C3=A9?=\n =?utf-8?b?w6k=?= x", "\xc3\xa9\xc3\xa9 x" },
 		{ "a\x01\x80", "a??" },
 		{ "=?utf-8?q?_a?=", " a" },
+		{ "=?iso-2022-jp?b?GyRCJEobKEI=?= a", "$J a" },
 		{ "0123456789abcdef", "0123456789abcdef" },
 		{ "0123456789abcdefg", "01234567cdefg" },
 	};
@@ -393,6 +461,7 @@ main(void)
 	all("", "", messages, LEN(messages));
 	texts();
 	long_ones();
+	torn();
 	vectors();
 	printf("%lu octets\n", (unsigned long)sizeof(struct mime));
 	return test_end();
