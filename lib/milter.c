@@ -319,6 +319,6 @@ milter_reply(char dst[MILTER_REPLY], const struct milter_change *m)
 		words += 1 + k;
 	}
 	(void)snprintf(dst, MILTER_REPLY, "%d %s%s", r.code, status,
-	    *words ? words : " Refused by a filter");
+	    words[strspn(words, " ")] ? words : " Refused by a filter");
 	return r.code / 100;
 }

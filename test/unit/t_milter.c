@@ -407,6 +407,7 @@ test_replies(void)
 		{ "450 no", "450 4.7.1 no", 4 },
 		{ "550", "550 5.7.1 Refused by a filter", 5 },
 		{ "550 ", "550 5.7.1 Refused by a filter", 5 },
+		{ "550-5.7.1  \r\n550\r\n", "550 5.7.1 Refused by a filter", 5 },
 		{ "550 5.1.1", "550 5.1.1 Refused by a filter", 5 },
 		{ "550-5.1.1 a\r\n550-5.1.1 b\r\n550 5.1.1 c\r\n", "550 5.1.1 a b c", 5 },
 		{ "550-a\r\n550 5.1.1 b", "550 5.7.1 a 5.1.1 b", 5 },
