@@ -591,16 +591,15 @@ take_own(struct smtp *s, const struct addr *a, const struct params *m)
 	return take(s, a, m, smtp_ours(s) || user_relays(a->domain, a->ndomain));
 }
 
-/* Does the letter go to where a rule says already, by this one or another? If not, it will. */
+/* Does the letter go to where a rule says already, by this one or another? */
 static int
-goes_there(struct visit *v, const struct rule *r)
+goes_there(const struct visit *v, const struct rule *r)
 {
 	int i;
 
 	for (i = 0; i < RULES; i++)
 		if (v->there[i] && !strcmp(rules[i].arg, r->arg))
 			return 1;
-	v->there[rule_row(r)] = 1;
 	return 0;
 }
 
@@ -613,10 +612,13 @@ elsewhere(struct smtp *s, const struct addr *a, const struct params *m, const st
 	size_t n = alias_text(alias, a);
 	struct user_set set;
 	struct forwards f;
+	const char *error;
 	struct addr there;
 	struct line line;
 	enum where w = user_meant(&set, &f, &there, r->arg);
 
+	if (w == W_UNKNOWN)
+		return nobody;		/* the owner's mistake, not the client's */
 	if (w != W_REMOTE)
 		return take_to(s, &there, m, 1, w, &set, &f);
 	put_rcpt(&line, m);
@@ -627,9 +629,13 @@ elsewhere(struct smtp *s, const struct addr *a, const struct params *m, const st
 		return too_many;
 	if (goes_there(&s->visit, r))
 		return NULL;
+	error = written(s, letter_out(&s->letter, there.mailbox, there.nmailbox, line.b));
+	if (error)
+		return error;
 	s->nout++;
 	s->alias[s->nalias++] = header_hash(alias, n);
-	return written(s, letter_out(&s->letter, there.mailbox, there.nmailbox, line.b));
+	s->visit.there[rule_row(r)] = 1;
+	return NULL;
 }
 
 /* A recipient of its own rule. */

@@ -272,7 +272,7 @@ down(struct scan *s, const char *why)
 
 /*
  * It has all of the message, and what it wants cannot be done. The message may have brought that
- * about (fields without number to be removed, a long one to be changed), so this is not as if the
+ * about (hundreds of fields to be removed, a long one to be changed), so this is not as if the
  * scanner were not there.
  */
 static void

@@ -127,7 +127,8 @@ def success_at_home_is_told():
     s = server()
     s.clear()
     text = message('told', 'x\r\n', 'alice@localhost')
-    for rcpt, final in (('bob@localhost', 'bob@localhost'), ('postmaster', 'postmaster@mx.example.org')):
+    for rcpt, final in (('bob@localhost', 'bob@localhost'),
+                        ('postmaster', 'postmaster@mx.example.org')):
         with s.sender() as c:
             c.expect(250, 'MAIL FROM:<alice@localhost>')
             c.expect(250, 'RCPT TO:<%s> NOTIFY=SUCCESS' % rcpt)
@@ -136,7 +137,8 @@ def success_at_home_is_told():
             assert c.reply().code == 250
         wait_for('the report', lambda: s.fetch())
         report = s.fetch()[0]
-        assert b'Final-Recipient: rfc822; %s\r\nAction: delivered\r\n' % final.encode() in report, report
+        want = 'Final-Recipient: rfc822; %s\r\nAction: delivered\r\n' % final
+        assert want.encode() in report, report
         s.clear()
         s.clear('bob')
 

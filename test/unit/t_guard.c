@@ -661,6 +661,7 @@ bad_lists(void)
 int
 main(void)
 {
+	memcpy(policies, shipped_policies, sizeof(policies));
 	names();
 	lists();
 	words();

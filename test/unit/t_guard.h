@@ -31,13 +31,5 @@ static struct dnslist dnslists[] = {
 	{ "",          "",              A_REFUSE },
 };
 
-/* As shipped. */
-static struct policy policies[] = {
-	{ F_EARLY,            A_REFUSE },
-	{ F_PTR,              A_GREYLIST },
-	{ F_HELO_NAME,        A_GREYLIST },
-	{ F_HELO_ALIEN,       A_REFUSE },
-	{ F_OWN_SENDER,       A_REFUSE },
-	{ F_SPF_SOFTFAIL,     A_GREYLIST },
-	{ F_SPF_FAIL,         A_MARK },
-};
+/* As shipped, once main() has copied them. */
+static struct policy policies[sizeof(shipped_policies) / sizeof(*shipped_policies)];
