@@ -417,7 +417,6 @@ def rules_lead_elsewhere():
     t = letter(body='copied %d\r\n' % random.getrandbits(60))
     got(t, to='carol@example.org', user='carol')
     assert t.split(b'\r\n\r\n')[1].strip() in server().mbox('bob')
-    assert 'nobody has this address' not in server().log()
     r = send(letter(), to=['alice+one@example.org', 'alice+two@example.org'])
     assert r.code == 250, r
     with open(server().path('spool', 'out', r.text.split()[-1])) as f:
